@@ -75,7 +75,12 @@ impl Progress for Watch {
 
 impl Device {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// One whose files and whose agent's state are in a folder.
+    pub fn within(folder: &Path) -> Self {
+        let folder = tempfile::tempdir_in(folder).unwrap();
         fs::create_dir_all(folder.path().join("docs/deep")).unwrap();
         for number in 0..40 {
             fs::write(folder.path().join(format!("docs/deep/{number}.txt")), format!("file {number}").repeat(50))
@@ -97,6 +102,11 @@ impl Device {
     fn surroundings(&self, clock: Clock) -> Surroundings {
         let progress: Arc<dyn Progress> = self.progress.clone();
         Surroundings { platform: platform::this(), clock, progress, home: None }
+    }
+
+    /// Starts its agent anew.
+    pub fn open(&self, clock: Clock) -> anyhow::Result<Agent> {
+        Agent::open(State::open(&self.state())?, self.surroundings(clock))
     }
 
     pub fn enroll(&self, server: &TestServer, url: &str) -> Agent {

@@ -10,6 +10,7 @@
 //! `HOLDFAST_CUT_POINTS` says how many cuts, `HOLDFAST_CUT_SEED` from which seed.
 mod look;
 mod replay;
+mod restore;
 
 use crate::kill::load::Fleet;
 use crate::kill::server::{Server, World};

@@ -64,11 +64,11 @@ impl Write for Sink {
     }
 }
 
-/// Fills an empty file; returns it with the hash of what was written.
+/// Fills an empty file; returns it with the size and hash of what was written.
 ///
 /// # Errors
 /// When the content is not available, or the disk refuses.
-pub fn fill(file: File, content: Content<'_>) -> io::Result<(File, String)> {
+pub fn fill(file: File, content: Content<'_>) -> io::Result<(File, u64, String)> {
     let mut sink = Sink { file, context: digest::Context::new(&digest::SHA256), at: 0, failure: None };
     let given = content(&mut sink);
     if let Some(error) = sink.failure {
@@ -77,7 +77,7 @@ pub fn fill(file: File, content: Content<'_>) -> io::Result<(File, String)> {
     given?;
     // Zeros at the end are a hole too, so the size is set explicitly.
     sink.file.set_len(sink.at)?;
-    Ok((sink.file, hex::encode(sink.context.finish().as_ref())))
+    Ok((sink.file, sink.at, hex::encode(sink.context.finish().as_ref())))
 }
 
 /// Flushes a file to disk and reads it back from there: its size and hash.
@@ -159,7 +159,7 @@ mod tests {
         for (number, piece) in [1 << 20, 4096, 4095, 100_003].into_iter().enumerate() {
             let path = temp.path().join(number.to_string());
             let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-            let (file, sent) =
+            let (file, _, sent) =
                 fill(file, &mut |out| content.chunks(piece).try_for_each(|it| out.write_all(it))).unwrap();
 
             assert_eq!(sent, sha(&content));
@@ -177,7 +177,7 @@ mod tests {
     fn a_file_of_zeros_and_an_empty_one_have_their_size() {
         for size in [0, 1, 4096, 70_000] {
             let file = tempfile::tempfile().unwrap();
-            let (file, sent) = fill(file, &mut |out| out.write_all(&vec![0; size])).unwrap();
+            let (file, _, sent) = fill(file, &mut |out| out.write_all(&vec![0; size])).unwrap();
             assert_eq!(settle(&file, &sent).unwrap(), size as u64);
             assert_eq!(sent, sha(&vec![0; size]));
         }
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_on_the_disk_and_not_what_was_sent_is_an_error() {
-        let (file, _) = fill(tempfile::tempfile().unwrap(), &mut |out| out.write_all(b"one")).unwrap();
+        let (file, ..) = fill(tempfile::tempfile().unwrap(), &mut |out| out.write_all(b"one")).unwrap();
         assert!(settle(&file, &sha(b"two")).is_err());
     }
 

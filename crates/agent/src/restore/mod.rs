@@ -5,14 +5,19 @@
 //! down before it is taken, so that the restore can be undone. The order is written down too, so that a restore
 //! continues after a restart; what is already there and identical counts as restored. What came back different but is not data is
 //! reported by kind and count, not as a failure.
+mod area;
+mod batch;
 mod content;
 mod cut;
 mod folders;
+mod hands;
 mod name;
 mod place;
 mod rights;
 mod run;
+mod same;
 mod source;
+mod steps;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -39,3 +39,8 @@ pub fn said(error: Errno) -> io::Error {
         other => other.into(),
     }
 }
+
+/// Whether there is no room for more.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,4 +1,5 @@
 //! One restore under way: from the walk through the backup to the target folders.
+use super::name::is_full;
 use super::place::Fit;
 use super::source::Remote;
 use super::target::Targets;
@@ -11,7 +12,7 @@ use domain::restore::{Chosen, RestoreFailure};
 use domain::shortfall::{self, ShortfallKind};
 use repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Repository};
 use std::collections::BTreeSet;
-use std::io::{Error, ErrorKind};
+use std::io::Error;
 use std::time::{Duration, Instant};
 use wire::{RESTORES, RestoreOrder, RestoreProgress, RestoreResult};
 
@@ -31,6 +32,12 @@ type Reader<'a> = Repository<&'a mut Remote>;
 
 impl Run<'_> {
     pub fn run(mut self, remote: &mut Remote, key: MasterKey, access: Access) -> Result<RestoreResult, Fault> {
+        let done = self.walk(remote, key, access);
+        self.targets.abandon();
+        done.map(|()| self.result)
+    }
+
+    fn walk(&mut self, remote: &mut Remote, key: MasterKey, access: Access) -> Result<(), Fault> {
         let mut repository = Repository::open(remote, key, access)?;
         let snapshot = repository.snapshot(&self.order.snapshot)?;
         let roots: BTreeSet<Vec<u8>> =
@@ -45,14 +52,16 @@ impl Run<'_> {
                 Err(it) => self.fail(it.path, it.fault.to_string()),
                 Ok(entry) => self.restore(&mut repository, &entry, &roots)?,
             }
+            self.take_done()?;
         }
         let (short, lost) = self.targets.finish().map_err(|error| Fault::Write(error.to_string()))?;
+        self.take_done()?;
         short.into_iter().for_each(|it| shortfall::add(&mut self.result.shortfalls, it));
         lost.into_iter().for_each(|(path, reason)| self.fail(path, reason));
         self.tell(true);
         self.agent.note(Event::Done);
         self.result.files.sort_unstable();
-        Ok(self.result)
+        Ok(())
     }
 
     fn restore(&mut self, repository: &mut Reader<'_>, entry: &Entry, roots: &BTreeSet<Vec<u8>>) -> Result<(), Fault> {
@@ -73,23 +82,14 @@ impl Run<'_> {
             }
             _ if !is_chosen => Ok(()),
             NodeKind::Symlink { target } => {
-                let made = self.targets.symlink(entry, target);
-                self.wrote(path, made, None)
+                self.targets.symlink(entry, target).or_else(|error| self.refused(path, &error))
             }
             NodeKind::Other(kind) => self.other(path, entry, kind),
-            NodeKind::File { content, .. } => {
-                let (written, fault) = self.file(repository, entry, content);
-                self.wrote(path, written, fault)
-            }
+            NodeKind::File { content, .. } => self.file(repository, entry, content),
         }
     }
 
-    fn file(
-        &mut self,
-        repository: &mut Reader<'_>,
-        entry: &Entry,
-        content: &[Id],
-    ) -> (std::io::Result<Written>, Option<Fault>) {
+    fn file(&mut self, repository: &mut Reader<'_>, entry: &Entry, content: &[Id]) -> Result<(), Fault> {
         let mut fault = None;
         let written = self.targets.file(entry, content, &mut |out| {
             repository.copy(content, out).map(|_| ()).map_err(|it| {
@@ -98,7 +98,11 @@ impl Run<'_> {
                 Error::other(text)
             })
         });
-        (written, fault)
+        match (written, fault) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(fault @ (Fault::Unavailable(_) | Fault::Limit(_)))) => Err(fault),
+            (Err(error), _) => self.refused(entry.spelled(), &error),
+        }
     }
 
     /// What is not data: if it is not made, that is reported, but is not a failure.
@@ -107,7 +111,7 @@ impl Run<'_> {
             "fifo" => match self.targets.pipe(entry) {
                 Err(error) if is_full(&error) => return self.refused(path, &error),
                 Err(_) => ShortfallKind::Pipe,
-                made @ Ok(_) => return self.wrote(path, made, None),
+                Ok(()) => return Ok(()),
             },
             "socket" => ShortfallKind::Socket,
             // Never: whoever can open it reaches the hardware behind it.
@@ -118,18 +122,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn wrote(&mut self, path: String, written: std::io::Result<Written>, fault: Option<Fault>) -> Result<(), Fault> {
-        match (written, fault) {
-            (Ok(Written::File { size, sha256, fit }), _) => {
-                self.fitted(&path, fit);
-                self.result.files.push(ManifestFile { path, size, sha256 });
-                self.tell(false);
+    /// Counts what became of entries: what is restored is on disk.
+    fn take_done(&mut self) -> Result<(), Fault> {
+        let done = self.targets.take_done().map_err(|error| Fault::Write(error.to_string()))?;
+        for (path, written) in done {
+            match written {
+                Ok(Written::File { size, sha256, fit }) => {
+                    self.fitted(&path, fit);
+                    self.result.files.push(ManifestFile { path, size, sha256 });
+                }
+                Ok(Written::Made { fit }) => self.fitted(&path, fit),
+                Ok(Written::Kept) => self.result.kept.push(path),
+                Err(error) => self.refused(path, &error)?,
             }
-            (Ok(Written::Made { fit }), _) => self.fitted(&path, fit),
-            (Ok(Written::Kept), _) => self.result.kept.push(path),
-            (Err(_), Some(fault @ (Fault::Unavailable(_) | Fault::Limit(_)))) => return Err(fault),
-            (Err(error), _) => return self.refused(path, &error),
         }
+        self.tell(false);
         Ok(())
     }
 
@@ -170,10 +177,6 @@ impl Run<'_> {
             tracing::debug!("progress of the restore: {error}");
         }
     }
-}
-
-fn is_full(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn is_in(path: &[u8], folder: &[u8]) -> bool {

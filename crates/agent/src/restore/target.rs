@@ -1,8 +1,9 @@
 //! Where restored entries go: in place if this device gets its own data back and protects the same folder,
 //! otherwise into a separate folder inside its first protected one.
+use super::area::AREA;
 use super::content::Content;
-use super::trail::{AREA, Trail};
-use super::writer::{Item, Manner, Writer, Written};
+use super::trail::Trail;
+use super::writer::{Done, Item, Manner, Writer};
 use crate::state::{ProtectedRoot, RestoreJournal};
 use crate::{protect, tree};
 use anyhow::{Context, Result, bail};
@@ -24,6 +25,8 @@ type Lost = Vec<(String, String)>;
 /// The protected folders, open for writing.
 pub struct Targets {
     roots: Vec<(Vec<u8>, Writer)>,
+    /// The one that was written to last.
+    current: usize,
     /// Such as `restored-2026-11-22`.
     folder: Vec<u8>,
     landing: Landing,
@@ -58,7 +61,7 @@ impl Targets {
             opened.push((root.path.clone().into_bytes(), writer));
         }
         let folder = folder.context("this device protects no folder to restore into")?;
-        Ok(Self { roots: opened, folder, landing })
+        Ok(Self { roots: opened, current: 0, folder, landing })
     }
 
     /// The writer for an absolute path in the restore point, and the names below its folder.
@@ -76,6 +79,10 @@ impl Targets {
             Landing::Beside => None,
         };
         let at = same.unwrap_or(0);
+        if at != std::mem::replace(&mut self.current, at) {
+            // Only one of them has files open.
+            self.flush();
+        }
         let (root, writer) = self.roots.get_mut(at).ok_or_else(|| io::Error::other("no protected folder"))?;
         let names: Vec<Vec<u8>> = match same {
             Some(_) => split(rest(root).unwrap_or_default()),
@@ -99,16 +106,38 @@ impl Targets {
         self.at(entry, Writer::folder)?
     }
 
-    pub fn symlink(&mut self, entry: &Entry, target: &[u8]) -> io::Result<Written> {
+    pub fn symlink(&mut self, entry: &Entry, target: &[u8]) -> io::Result<()> {
         self.at(entry, |writer, item| writer.symlink(item, target))?
     }
 
-    pub fn pipe(&mut self, entry: &Entry) -> io::Result<Written> {
+    pub fn pipe(&mut self, entry: &Entry) -> io::Result<()> {
         self.at(entry, Writer::pipe)?
     }
 
-    pub fn file(&mut self, entry: &Entry, chunks: &[Id], content: Content<'_>) -> io::Result<Written> {
+    pub fn file(&mut self, entry: &Entry, chunks: &[Id], content: Content<'_>) -> io::Result<()> {
         self.at(entry, |writer, item| writer.file(item, chunks, content))?
+    }
+
+    /// Gives what was written its names.
+    fn flush(&mut self) {
+        self.roots.iter_mut().for_each(|(_, writer)| writer.flush());
+    }
+
+    /// What became of entries since this was asked last: what is there is on disk.
+    ///
+    /// # Errors
+    /// When it is not known what the disk kept.
+    pub fn take_done(&mut self) -> io::Result<Vec<Done>> {
+        let mut all = Vec::new();
+        for (_, writer) in &mut self.roots {
+            all.extend(writer.take_done()?);
+        }
+        Ok(all)
+    }
+
+    /// Removes what has no name yet.
+    pub fn abandon(&mut self) {
+        self.roots.iter_mut().for_each(|(_, writer)| writer.abandon());
     }
 
     /// Gives the last folders their rights and flushes them to disk. Returns what came back different, and the

@@ -4,7 +4,7 @@ mod rights;
 use super::name::checked;
 use super::place::Fit;
 use super::trail::Trail;
-use super::writer::{Item, Manner, Writer, Written};
+use super::writer::{Item, Manner, Writer, Written, temporary};
 use crate::tree;
 use domain::restore::{Conflict, Landing};
 use domain::shortfall::ShortfallKind;
@@ -58,7 +58,17 @@ fn node(mode: u32) -> Node {
 
 fn put(writer: &mut Writer, path: &str, node: &Node, text: &str) -> io::Result<Written> {
     let names: Vec<Vec<u8>> = path.split('/').map(|it| it.as_bytes().to_vec()).collect();
-    writer.file(Item { names: &names, path, node }, &[], &mut |out| out.write_all(text.as_bytes()))
+    let staged = writer.file(Item { names: &names, path, node }, &[], &mut |out| out.write_all(text.as_bytes()));
+    outcome(writer, staged)
+}
+
+/// What becomes of one entry by itself.
+fn outcome(writer: &mut Writer, staged: io::Result<()>) -> io::Result<Written> {
+    staged?;
+    writer.flush();
+    let mut done = writer.take_done().unwrap();
+    assert_eq!(done.len(), 1, "{done:?}");
+    done.remove(0).1
 }
 
 fn write(writer: &mut Writer, path: &str, text: &str) -> io::Result<Written> {
@@ -232,7 +242,8 @@ fn a_link_of_any_target_is_made_and_followed_by_nobody() {
     let absolute = outside.to_str().unwrap();
     let targets = ["x", "../x", "a/../../x", "/etc/passwd", ".", &long, absolute];
     let link = |writer: &mut Writer, path: &str, target: &[u8]| {
-        writer.symlink(Item { names: &names(path), path, node: &node(0o777) }, target)
+        let staged = writer.symlink(Item { names: &names(path), path, node: &node(0o777) }, target);
+        outcome(writer, staged)
     };
     for (number, target) in targets.iter().enumerate() {
         let name = format!("a/{number}");
@@ -267,7 +278,8 @@ fn the_names_of_one_file_come_back_as_one_file() {
     // The same number with different content: the backup contradicts itself, and the content counts.
     let names = names("lie");
     let item = Item { names: &names, path: "lie", node: &twice(7) };
-    let lie = writer.file(item, &[Id([9; 32])], &mut |out| out.write_all(b"lie")).unwrap();
+    let staged = writer.file(item, &[Id([9; 32])], &mut |out| out.write_all(b"lie"));
+    let lie = outcome(&mut writer, staged).unwrap();
 
     assert_eq!(lie, file("lie", false));
     assert_eq!(kinds(&mut writer), []);
@@ -298,8 +310,8 @@ fn a_pipe_is_made_and_waits_for_nobody() {
     let (_temp, root) = folder();
     let mut writer = writer(&root, Conflict::KeepBoth);
     for _ in 0..2 {
-        let made = writer.pipe(Item { names: &names("p"), path: "p", node: &node(0o622) }).unwrap();
-        assert_eq!(made, Written::Made { fit: Fit::Own });
+        let staged = writer.pipe(Item { names: &names("p"), path: "p", node: &node(0o622) });
+        assert_eq!(outcome(&mut writer, staged).unwrap(), Written::Made { fit: Fit::Own });
     }
     assert_eq!((mode(&root.join("p")), kinds(&mut writer)), (0o622, vec![]));
     assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
@@ -308,7 +320,7 @@ fn a_pipe_is_made_and_waits_for_nobody() {
 #[test]
 fn what_a_cut_off_try_left_is_replaced_and_a_failed_one_leaves_nothing() {
     let (_temp, root) = folder();
-    fs::write(root.join(".holdfast-restore-r"), "half").unwrap();
+    fs::write(root.join(temporary("r", c"x").unwrap().to_str().unwrap()), "half").unwrap();
     let mut writer = writer(&root, Conflict::KeepBoth);
     write(&mut writer, "x", "whole").unwrap();
 
@@ -320,4 +332,73 @@ fn what_a_cut_off_try_left_is_replaced_and_a_failed_one_leaves_nothing() {
 
     assert!(failed.is_err());
     assert_eq!((fs::read_dir(&root).unwrap().count(), fs::read(root.join("x")).unwrap()), (1, b"whole".to_vec()));
+}
+
+#[test]
+fn entries_wait_for_the_others_of_their_batch_and_a_stop_leaves_nothing_of_them() {
+    let (_temp, root) = folder();
+    let mut writer = writer(&root, Conflict::KeepBoth);
+    let stage = |writer: &mut Writer, path: &str| {
+        let (names, node) = (names(path), node(0o640));
+        writer.file(Item { names: &names, path, node: &node }, &[], &mut |out| out.write_all(b"x")).unwrap();
+    };
+    know(&mut writer, "a", &node(0o555));
+    stage(&mut writer, "a/one");
+    know(&mut writer, "b", &node(0o555));
+    stage(&mut writer, "b/two");
+    assert!(!root.join("a/one").exists() && writer.take_done().unwrap().is_empty());
+    assert_eq!(mode(&root.join("a")), 0o1700, "it was left, and something is still on its way there");
+
+    writer.flush();
+
+    assert_eq!(writer.take_done().unwrap().len(), 2);
+    assert_eq!((mode(&root.join("a")), mode(&root.join("b"))), (0o555, 0o1700), "only one was left");
+    assert_eq!(fs::metadata(root.join("a")).unwrap().mtime(), 1_000_000_000);
+    stage(&mut writer, "b/three");
+    writer.abandon();
+    assert_eq!(fs::read_dir(root.join("b")).unwrap().count(), 1);
+    writer.finish().unwrap();
+    assert!(writer.take_done().unwrap().is_empty());
+}
+
+#[test]
+fn a_batch_has_so_many_files_that_no_system_runs_out_of_handles() {
+    let (_temp, root) = folder();
+    let mut writer = writer(&root, Conflict::KeepBoth);
+    let (mut most, mut done) = (0, 0);
+    for number in 0..300 {
+        let (path, node) = (format!("{}/x", number / 2 * 2), node(0o600));
+        let path = format!("{path}{number}");
+        let names = names(&path);
+        writer.file(Item { names: &names, path: &path, node: &node }, &[], &mut |out| out.write_all(b"x")).unwrap();
+        most = most.max(fs::read_dir("/proc/self/fd").unwrap().count());
+        done += writer.take_done().unwrap().len();
+    }
+    assert!(done >= 172, "{done} have their names by now");
+    // Other tests have files open at the same time.
+    assert!(most < 500, "{most} handles");
+    writer.finish().unwrap();
+    assert_eq!(done + writer.take_done().unwrap().len(), 300);
+}
+
+#[test]
+fn what_somebody_puts_under_a_temporary_name_is_not_called_restored() {
+    let (temp, root) = folder();
+    let outside = temp.path().join("outside");
+    fs::write(&outside, "theirs").unwrap();
+    let mut writer = writer(&root, Conflict::KeepBoth);
+    for name in ["x", "y"] {
+        let (names, node) = (names(name), node(0o640));
+        writer.file(Item { names: &names, path: name, node: &node }, &[], &mut |out| out.write_all(b"x")).unwrap();
+    }
+    let waits = root.join(temporary("r", c"x").unwrap().to_str().unwrap());
+    fs::remove_file(&waits).unwrap();
+    fs::hard_link(&outside, &waits).unwrap();
+
+    writer.flush();
+
+    let done = writer.take_done().unwrap();
+    assert!(done[0].1.is_err() && done[1].1.is_ok(), "{done:?}");
+    assert!(!root.join("x").exists() && root.join("y").exists());
+    assert_eq!(fs::read(&outside).unwrap(), b"theirs");
 }

@@ -1,12 +1,13 @@
 //! The way back along a trail.
+use crate::restore::area::{self, AREA, number};
 use crate::restore::cut::cut_here;
 use crate::restore::folders::{UNDER_WAY, open_folder};
 use crate::restore::name::{LONGEST, checked, rename_new, said};
+use crate::restore::same::is_same;
 use crate::restore::times::{Moment, keeping_times, modified, set_times};
-use crate::restore::trail::{self, AREA, At, Content, Step, Trail, number};
-use crate::restore::writer::{is_file, temporary};
+use crate::restore::trail::{self, At, Content, Step, Trail};
+use crate::restore::writer::is_temporary;
 use crate::tree;
-use domain::manifest::encode_path;
 use domain::restore::{RestoreFailure, UndoReport};
 use rustix::fs::{AtFlags, FileType, Mode, fchmod, fstat, unlinkat};
 use rustix::io::Errno;
@@ -81,6 +82,7 @@ impl<'a> Back<'a> {
     /// Gives what was moved away and has nothing in its place its name again. What was announced but not moved
     /// is noted, too.
     pub fn mend(mut self, trail: &Trail) {
+        self.sweep_all(trail);
         for step in self.steps {
             let Step::Moving { at, inode, slot } = step else { continue };
             let (is_free, is_there) = match self.found(at) {
@@ -94,17 +96,27 @@ impl<'a> Back<'a> {
                 }
             }
         }
+        // What is not closed again now is when the restore is undone.
+        let _ = self.narrow();
     }
 
     /// Notes the time of the folder of an entry: what changed it was not somebody else.
     fn leave(&mut self, at: &At, trail: &Trail) {
         let above = at.path.rsplit_once('/').map_or("", |it| it.0);
-        let above = At { root: at.root.clone(), path: above.to_owned() };
-        if let Ok(Some(dir)) = self.folder(&above)
+        self.leave_folder(&At { root: at.root.clone(), path: above.to_owned() }, trail);
+    }
+
+    fn leave_folder(&mut self, at: &At, trail: &Trail) {
+        if let Ok(Some(dir)) = self.folder(at)
             && let Ok(stat) = fstat(&dir)
         {
-            let _ = trail.note(&Step::Left { at: above, modified: modified(&stat) });
+            let _ = trail.note(&Step::Left { at: at.clone(), modified: modified(&stat) });
         }
+    }
+
+    /// Gives the folders that were closed to us their rights again.
+    fn narrow(&mut self) -> io::Result<()> {
+        self.widened.drain(..).rev().try_for_each(|(dir, mode)| Ok(fchmod(&dir, Mode::from_raw_mode(mode))?))
     }
 
     /// The number of what has an entry's name now; none if nothing has.
@@ -198,7 +210,7 @@ impl<'a> Back<'a> {
         let undone = undone(number, &name)?;
         let is_it = |dir: BorrowedFd<'_>, name: &CStr| tree::stat(dir, name).is_ok_and(|it| it.st_ino == inode);
         let root = self.root(at)?;
-        let area = trail::open_area(root.as_fd(), self.restore)?;
+        let area = area::open_area(root.as_fd(), self.restore)?;
         if let Some((_, own)) = area
             && is_it(own.as_fd(), &undone)
         {
@@ -215,12 +227,13 @@ impl<'a> Back<'a> {
         if stat.st_ino != inode {
             let is_back =
                 |it: &Step| matches!(it, Step::Moving { at: moved, inode, .. } if moved == at && *inode == stat.st_ino);
-            return if self.steps.iter().any(is_back) { Ok(()) } else { Err(io::Error::other(CHANGED)) };
+            let is_known = self.steps.iter().any(is_back) || self.is_another(at, stat.st_ino);
+            return if is_known { Ok(()) } else { Err(io::Error::other(CHANGED)) };
         }
-        if !is_as_made(dir.as_fd(), &name, content) {
+        if !is_same(dir.as_fd(), &name, content) {
             return Err(io::Error::other(CHANGED));
         }
-        let own = keeping_times(root.as_fd(), || trail::make_area(root.as_fd(), self.restore))?;
+        let own = keeping_times(root.as_fd(), || area::make_area(root.as_fd(), self.restore))?;
         rename_new((dir.as_fd(), &name), (own.as_fd(), &undone)).map_err(|error| match error {
             Errno::XDEV => io::Error::other("it is on another disk than its protected folder, so it stays"),
             error => said(error),
@@ -234,6 +247,18 @@ impl<'a> Back<'a> {
         settle((own.as_fd(), &undone), (dir.as_fd(), &name), content)
     }
 
+    /// Whether a name leads to what the restore made under another: a file system may not tell `A` from `a`.
+    fn is_another(&mut self, at: &At, inode: u64) -> bool {
+        let above = |at: &At| at.path.rsplit_once('/').map_or(String::new(), |it| it.0.to_owned());
+        let folder = above(at);
+        let others = self.steps.iter().filter_map(|it| {
+            let Step::Creating { at: other, inode: made, .. } = it else { return None };
+            (*made == inode && other != at).then_some(other)
+        });
+        let others: Vec<&At> = others.filter(|it| it.root == at.root && above(it) == folder).collect();
+        others.into_iter().any(|it| self.found(it).is_ok_and(|found| found == Some(inode)))
+    }
+
     /// The protected folder of an entry.
     fn root(&self, at: &At) -> io::Result<OwnedFd> {
         let root = self.roots.iter().find(|(root, _)| *root == at.root).map(|it| &it.1);
@@ -245,7 +270,7 @@ impl<'a> Back<'a> {
     /// Gives what was replaced its name again.
     fn put_back(&mut self, at: &At, inode: u64, slot: u64) -> io::Result<()> {
         let kept = number(slot)?;
-        let area = trail::open_area(self.root(at)?.as_fd(), self.restore)?;
+        let area = area::open_area(self.root(at)?.as_fd(), self.restore)?;
         let held = area.as_ref().and_then(|(_, own)| tree::stat(own.as_fd(), &kept).ok());
         let place = self.place(at)?;
         let has = |place: &Option<(OwnedFd, CString)>| {
@@ -301,10 +326,22 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// Removes what an interrupted step left in a folder under its temporary name.
-    fn sweep(&mut self, at: &At) {
-        if let (Ok(Some(dir)), Ok(name)) = (self.folder(at), temporary(self.restore)) {
-            let _ = unlinkat(&dir, &name, AtFlags::empty());
+    /// Removes what an interrupted step left in a folder under a temporary name; true if there was something.
+    fn sweep(&mut self, at: &At) -> bool {
+        let Ok(Some(dir)) = self.folder(at) else { return false };
+        let names = tree::names(dir.as_fd()).unwrap_or_default();
+        let left = names.iter().filter(|it| is_temporary(self.restore, it));
+        left.filter(|it| unlinkat(&dir, *it, AtFlags::empty()).is_ok()).count() > 0
+    }
+
+    /// Removes what an interrupted restore left under temporary names in the folders that it changed.
+    fn sweep_all(&mut self, trail: &Trail) {
+        let (mut seen, steps) = (BTreeSet::new(), self.steps);
+        for step in steps {
+            let (Step::Kept { at, .. } | Step::Made { at, .. }) = step else { continue };
+            if seen.insert(at) && self.sweep(at) && matches!(step, Step::Kept { .. }) {
+                self.leave_folder(at, trail);
+            }
         }
     }
 
@@ -315,9 +352,9 @@ impl<'a> Back<'a> {
         }
         for (_, root) in &self.roots {
             if let Some(root) = root
-                && let Ok(Some((above, _))) = trail::open_area(root.as_fd(), self.restore)
+                && let Ok(Some((above, _))) = area::open_area(root.as_fd(), self.restore)
             {
-                trail::remove_area(root.as_fd(), above.as_fd(), self.restore);
+                area::remove_area(root.as_fd(), above.as_fd(), self.restore);
             }
         }
         cut_here();
@@ -331,9 +368,7 @@ impl<'a> Back<'a> {
                 set_times(dir.as_fd(), accessed, modified)?;
             }
         }
-        for (dir, mode) in self.widened.drain(..).rev() {
-            fchmod(&dir, Mode::from_raw_mode(mode))?;
-        }
+        self.narrow()?;
         self.roots.iter().filter_map(|(_, dir)| dir.as_ref()).try_for_each(|dir| Ok(rustix::fs::syncfs(dir)?))
     }
 }
@@ -366,20 +401,9 @@ fn undone(number: usize, name: &CStr) -> io::Result<CString> {
 
 /// Leaves what was moved to the area there, or gives it its name again if it has changed in the meantime.
 fn settle(kept: (BorrowedFd<'_>, &CStr), place: (BorrowedFd<'_>, &CStr), content: &Content) -> io::Result<()> {
-    if is_as_made(kept.0, kept.1, content) {
+    if is_same(kept.0, kept.1, content) {
         return Ok(());
     }
     rename_new(kept, place).map_err(said)?;
     Err(io::Error::other(CHANGED))
-}
-
-/// Whether an entry is what the restore made.
-fn is_as_made(dir: BorrowedFd<'_>, name: &CStr, content: &Content) -> bool {
-    match content {
-        Content::File { size, sha256 } => is_file(dir, name, *size, sha256),
-        Content::Link { target } => {
-            rustix::fs::readlinkat(dir, name, Vec::new()).is_ok_and(|it| encode_path(it.to_bytes()) == *target)
-        }
-        Content::Pipe => tree::stat(dir, name).is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Fifo),
-    }
 }

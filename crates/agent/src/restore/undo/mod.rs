@@ -7,7 +7,8 @@ mod back;
 #[cfg(test)]
 mod tests;
 
-use super::trail::{self, AREA, Step, Trail};
+use super::area::{self, AREA};
+use super::trail::{self, Step, Trail};
 use crate::Agent;
 use crate::net::backoff::{Backoff, Stop};
 use crate::progress::Event;
@@ -164,7 +165,7 @@ impl Agent {
             return Ok(());
         }
         let name = restore.to_string();
-        let is_empty = |root: &OwnedFd| matches!(trail::open_area(root.as_fd(), &name), Ok(None));
+        let is_empty = |root: &OwnedFd| matches!(area::open_area(root.as_fd(), &name), Ok(None));
         if self.open_roots()?.iter().filter_map(|(_, root)| root.as_ref()).all(is_empty) {
             return self.forget_trail(restore);
         }
@@ -355,17 +356,17 @@ fn hours(steps: &[Step]) -> u64 {
 
 /// Removes what is kept of a restore in one protected folder. A folder that somebody put there stays.
 fn purge(root: &OwnedFd, restore: &str) -> io::Result<()> {
-    let Some((above, own)) = trail::open_area(root.as_fd(), restore)? else { return Ok(()) };
+    let Some((above, own)) = area::open_area(root.as_fd(), restore)? else { return Ok(()) };
     let mut failed = None;
     for name in crate::tree::names(own.as_fd())? {
         if let Err(error) = unlinkat(&own, &name, AtFlags::empty()) {
             failed = Some(io::Error::other(format!("{AREA}/{restore}/{}: {error}", name.to_string_lossy())));
         }
     }
-    trail::remove_area(root.as_fd(), above.as_fd(), restore);
+    area::remove_area(root.as_fd(), above.as_fd(), restore);
     match failed {
         Some(error) => Err(error),
-        None if trail::open_area(root.as_fd(), restore)?.is_none() => Ok(()),
+        None if area::open_area(root.as_fd(), restore)?.is_none() => Ok(()),
         None => Err(io::Error::other(format!("{AREA}/{restore} cannot be removed"))),
     }
 }

@@ -1,28 +1,33 @@
-//! Files on the way to their place.
-use super::Manner;
-use crate::restore::content;
-use crate::restore::folders::open_up;
+//! Files under their temporary names.
 use crate::restore::name::said;
-use crate::restore::place::Place;
-use crate::restore::trail::{Content, Steps};
-use crate::tree;
 use aws_lc_rs::digest::{Context, SHA256};
 use repository::Id;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, unlinkat};
 use rustix::io::Errno;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
-/// Where a temporary entry in the folder that was entered is to go.
-pub(super) fn place<'a>(
-    (dir, folder): (BorrowedFd<'a>, &'a [Vec<u8>]),
-    temporary: &'a CStr,
-    (manner, steps): (&'a Manner, &'a Steps),
-    content: Content,
-) -> Place<'a> {
-    Place { dir, temporary, day: &manner.day, conflict: manner.conflict, steps, folder, content }
+/// How the temporary names of a restore begin.
+fn prefix(restore: &str) -> String {
+    format!(".holdfast-restore-{restore}-")
+}
+
+/// The name under which a restore makes an entry: it finds there what an earlier try left of the same entry.
+///
+/// # Errors
+/// When the restore's name cannot be part of a file name.
+pub(in crate::restore) fn temporary(restore: &str, name: &CStr) -> io::Result<CString> {
+    Ok(CString::new(format!("{}{}", prefix(restore), hex::encode(secret::sha256(name.to_bytes()))))?)
+}
+
+/// Whether a restore has made what has this name, and has not given it its own.
+pub(in crate::restore) fn is_temporary(restore: &str, name: &CStr) -> bool {
+    let prefix = prefix(restore);
+    // An agent from before there were batches had one name for all, without an end.
+    let before = prefix.strip_suffix('-').unwrap_or(&prefix);
+    name.to_bytes().starts_with(prefix.as_bytes()) || name.to_bytes() == before.as_bytes()
 }
 
 pub(super) fn digest(chunks: &[Id]) -> [u8; 32] {
@@ -53,32 +58,4 @@ pub(super) fn create(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
     fresh(dir, name, || rustix::fs::openat(dir, name, flags, mode)).map(File::from)
-}
-
-/// Whether a regular file has this size and hash.
-pub(in crate::restore) fn is_file(dir: BorrowedFd<'_>, name: &CStr, size: u64, sha256: &str) -> bool {
-    let is_it = |file: OwnedFd| {
-        let file = File::from(file);
-        file.metadata().is_ok_and(|it| it.len() == size) && content::hash(&file).is_ok_and(|(_, had)| had == sha256)
-    };
-    match tree::open_file(dir, name) {
-        Ok(file) => is_it(file),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => readable(dir, name).is_ok_and(is_it),
-        Err(_) => false,
-    }
-}
-
-/// Opens a file of our own that we may not read.
-fn readable(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = rustix::fs::openat(dir, name, flags, Mode::empty())?;
-    let stat = fstat(&place)?;
-    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if !is_file || stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(Errno::ACCESS.into());
-    }
-    open_up(&place, stat.st_mode & 0o7777 | 0o400)?;
-    let opened = tree::open_file(dir, name);
-    open_up(&place, stat.st_mode & 0o7777)?;
-    opened
 }

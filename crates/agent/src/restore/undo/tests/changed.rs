@@ -1,6 +1,7 @@
 //! What changes between a restore and its undo, and what somebody puts in the way.
 use super::{World, looks, text};
-use crate::restore::trail::{self, AREA, Step, Trail};
+use crate::restore::area::AREA;
+use crate::restore::trail::{self, Step, Trail};
 use crate::restore::undo::KEPT_HOURS;
 use crate::restore::undo::back::Back;
 use crate::testing::{NOW, NOWHERE, enrolled, open};

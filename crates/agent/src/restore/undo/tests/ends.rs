@@ -1,7 +1,8 @@
 //! What is kept and told when a restore or an enrolment ends.
 use super::{World, text};
 use crate::net::backoff::Stop;
-use crate::restore::trail::{self, AREA};
+use crate::restore::area::AREA;
+use crate::restore::trail;
 use crate::restore::undo::KEPT_HOURS;
 use crate::testing::{NOW, enrolled, open, server};
 use clock::Clock;

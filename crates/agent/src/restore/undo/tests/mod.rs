@@ -1,4 +1,5 @@
 //! Restores over what is there, and their undo.
+mod batch;
 mod changed;
 mod ends;
 mod full;
@@ -6,7 +7,9 @@ mod property;
 
 use super::back::Back;
 use super::purge;
-use crate::restore::trail::{self, AREA, Trail};
+use crate::restore::area::AREA;
+use crate::restore::steps::Steps;
+use crate::restore::trail::{self, Trail};
 use crate::restore::writer::{Item, Manner, Writer};
 use crate::tree;
 use domain::restore::{Conflict, Landing, UndoReport};
@@ -83,7 +86,16 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let temp = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// Where the disk is not waited for, which some tests do some hundred thousand times.
+    fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        Self::within(if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap())
+    }
+
+    fn within(temp: tempfile::TempDir) -> Self {
         let base = temp.path().canonicalize().unwrap();
         let (root, state) = (base.join("docs"), base.join("state"));
         fs::create_dir(&root).unwrap();
@@ -131,7 +143,7 @@ impl World {
     fn set_aside(&self, id: &str, name: &str) {
         let dir = tree::open_dir(&self.root).unwrap();
         let trail = Rc::new(Trail::open(&self.state, id).unwrap());
-        let steps = trail::Steps::new(trail, self.root.to_str().unwrap(), dir.try_clone().unwrap());
+        let steps = Steps::new(trail, self.root.to_str().unwrap(), dir.try_clone().unwrap());
         steps.set_aside(dir.as_fd(), &[], &CString::new(name).unwrap()).unwrap();
         assert!(!self.file(name).exists());
     }

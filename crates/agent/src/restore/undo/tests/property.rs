@@ -1,7 +1,7 @@
 //! Whatever is restored over whatever is there, and wherever it is stopped: undone, all is as it was before.
 use super::{Backed, Kind, World, looks};
+use crate::restore::area::AREA;
 use crate::restore::cut::killed_after;
-use crate::restore::trail::AREA;
 use domain::restore::Conflict;
 use rustix::fs::{CWD, FileType, Mode, Timespec, Timestamps};
 use std::collections::BTreeMap;
@@ -102,7 +102,7 @@ fn set_time(path: &Path, seconds: i64) {
 }
 
 fn trees(random: &mut Random) -> (World, Vec<Backed>) {
-    let world = World::new();
+    let world = World::in_memory();
     let (mut there, mut backed) = (Vec::new(), Vec::new());
     backup(random, "", 2, &mut there);
     backup(random, "", 2, &mut backed);
