@@ -16,13 +16,14 @@ use askama::Template;
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::copy_proof::{CopyGrade, CopyProof, CopyProofs, CopyTest as Shown, HOLDS, StoreNow};
 use domain::id::{CopyTestId, DeviceId, RestorePointId};
+use domain::key_holder::KeyHolder;
 use domain::policy::CopyKnown;
 use domain::proof::{Level, TestResult};
 use domain::restore_test::TestReport;
 use domain::role::Reach;
 use domain::time::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A test as whoever ran it reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +112,10 @@ pub fn among(conn: &mut Conn, asked: CopyGrade, reach: &Reach, now: Time) -> Res
 pub fn all(conn: &mut Conn, reach: &Reach, now: Time) -> Result<CopyProofs> {
     let store = store_now(conn, now)?;
     let mut all = CopyProofs::default();
-    for it in standings(conn, Which::Within(reach))?.iter().filter(|it| it.stored_at.is_some()) {
+    // Where the customer keeps the key, no share proves anything: nobody is asked for it.
+    let customers: HashSet<_> = store::repository::of_customers(conn)?.into_iter().map(|it| it.1).collect();
+    let counts = |it: &&Standing| it.stored_at.is_some() && !customers.contains(&it.device);
+    for it in standings(conn, Which::Within(reach))?.iter().filter(counts) {
         all.add(&CopyProof { now: &store, test: it.shown() }, now);
     }
     Ok(all)
@@ -137,7 +141,9 @@ pub fn candidates(conn: &mut Conn) -> Result<Vec<Candidate>> {
     let mut newest: HashMap<DeviceId, Option<RestorePoint>> = HashMap::new();
     for id in store::ground::repositories(conn)? {
         let Some(repository) = store::repository::find(conn, id)? else { continue };
-        if store::restore_point::newest_stored(conn, id)?.is_none() {
+        // No share opens what the customer keeps the key of.
+        let is_sealed = repository.key_holder == KeyHolder::Server;
+        if !is_sealed || store::restore_point::newest_stored(conn, id)?.is_none() {
             continue;
         }
         let of_device = newest.entry(repository.device_id).or_default();

@@ -16,6 +16,7 @@ use anyhow::Context;
 use clock::Clock;
 use domain::activity::Actor;
 use domain::id::DeviceId;
+use domain::key_holder::KeyHolder;
 use domain::proof::TestResult;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -106,10 +107,13 @@ fn test_all(prover: &Prover) -> anyhow::Result<Vec<Drilled>> {
     Ok(drilled)
 }
 
-/// The devices that have a backup.
+/// The devices that have a backup which can be tested here.
 fn with_backups(conn: &mut Conn) -> Result<BTreeSet<DeviceId>, Error> {
     let mut found = BTreeSet::new();
     for id in store::ground::repositories(conn)? {
+        if store::repository::find(conn, id)?.is_some_and(|it| it.key_holder == KeyHolder::Customer) {
+            continue;
+        }
         found.extend(store::restore_point::newest_stored(conn, id)?.map(|it| it.device_id));
     }
     Ok(found)

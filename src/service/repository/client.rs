@@ -13,6 +13,7 @@ use domain::activity::{Action, Actor, Object};
 use domain::by::By;
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RepositoryTokenId, UserId};
+use domain::key_holder::KeyedAct;
 use domain::name::is_plain;
 use domain::object::{ObjectKind, TokenKind};
 use domain::role::Permission;
@@ -100,6 +101,9 @@ pub fn make_client_token(
     }
     let repository = store::repository::find(conn, key.key.repository)?.ok_or(Error::NotFound("repository"))?;
     reach::acted_on(conn, by, Permission::RunBackups, repository.device_id)?;
+    if let Some(why) = repository.key_holder.refusal(KeyedAct::AddPassword) {
+        return Err(Error::Refused(why.to_owned()));
+    }
     let kind = if draft.reads.is_some() { TokenKind::OwnClient } else { TokenKind::AppendClient };
     if !may_hold(conn, kind, by.user, repository.device_id)? {
         return Err(Error::Forbidden);

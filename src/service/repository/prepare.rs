@@ -1,4 +1,4 @@
-//! Makes a new, empty repository with its keys, config, password and token.
+//! A new, empty repository with its keys, config, password and token: made here, or brought by the device.
 use crate::blob::BlobStore;
 use crate::error::Result;
 use crate::service::backup;
@@ -7,6 +7,7 @@ use crate::store::repository::master_key_context;
 use anyhow::Context;
 use bytes::Bytes;
 use domain::id::{RecoveryKeyId, RepositoryId, TeamKeyId};
+use domain::key_holder::KeyHolder;
 use domain::object::ObjectKind;
 use repository::{Made, make};
 use secret::seal;
@@ -29,13 +30,33 @@ impl Recipients {
     }
 }
 
+/// The first objects of a repository whose key the device made and keeps: to this server only bytes.
+#[derive(Debug, Clone)]
+pub struct OwnRepository {
+    pub config: Bytes,
+    pub key: Bytes,
+}
+
+impl OwnRepository {
+    /// The most bytes of either; both take a few hundred.
+    const MOST: usize = 4096;
+
+    /// Whether both are there and small, and not the same.
+    pub fn is_sound(&self) -> bool {
+        let fits = |it: &Bytes| (1..=Self::MOST).contains(&it.len());
+        fits(&self.config) && fits(&self.key) && self.config != self.key
+    }
+}
+
 /// A repository that is ready to be stored, with the secrets that only the device may learn.
 pub struct Prepared {
     pub id: RepositoryId,
     /// The password for the backup door.
     pub token: String,
-    /// The password of the repository's key.
+    /// The password of the repository's key; empty where only the device knows it.
     pub password: String,
+    /// Who keeps the master key.
+    pub key_holder: KeyHolder,
     pub(super) sealed_master_key: String,
     /// The team key that opens it; none for the proof key.
     pub(super) team_key: Option<TeamKeyId>,
@@ -68,12 +89,32 @@ impl Prepared {
             id,
             token,
             password,
+            key_holder: KeyHolder::Server,
             sealed_master_key,
             team_key,
             proof_key: to.proof.clone(),
             escrows,
             config: config.into(),
             key: key_file.into(),
+        })
+    }
+
+    /// A repository that the device made: what it sent are the objects that its own key opens, and nothing is sealed.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn adopt(proof_key: seal::PublicKey, id: RepositoryId, own: OwnRepository) -> Result<Self> {
+        Ok(Self {
+            id,
+            token: secret::generate(super::TOKEN_PREFIX)?,
+            password: String::new(),
+            key_holder: KeyHolder::Customer,
+            sealed_master_key: String::new(),
+            team_key: None,
+            proof_key,
+            escrows: Vec::new(),
+            config: own.config,
+            key: own.key,
         })
     }
 

@@ -7,6 +7,7 @@ use crate::web::filter::count;
 use crate::web::layout::Layout;
 use domain::device::{DeviceState, Encryption};
 use domain::fact::{EncryptionNow, Fact, Facts};
+use domain::key_holder::{CAPPED, KeyHolder, VERIFIED};
 use domain::policy::{Finding, Requirement};
 use domain::proof::{Evidence, Grade};
 use domain::time::Time;
@@ -117,6 +118,9 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
         }
         Grade::Partial => lines.extend(part_line(facts, layout)),
         Grade::Never | Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
+    }
+    if facts.evidence.key_holder == KeyHolder::Customer && facts.evidence.newest_at.is_some() {
+        lines.extend([CAPPED, VERIFIED].map(str::to_owned));
     }
     if let (Some(proven), Some(row)) = (facts.evidence.proven, facts.proof) {
         let before = if matches!(grade, Grade::Failed | Grade::Partial) {

@@ -318,6 +318,11 @@ impl ShowPage {
         self.read.device.state == DeviceState::Enrolled
     }
 
+    /// Whether a restore of its backups can be tested here, and somebody can look into them.
+    fn can_prove(&self) -> bool {
+        !self.read.listed.proof.as_ref().is_some_and(|it| it.more.is_of_customer)
+    }
+
     fn is_personal(&self) -> bool {
         self.read.device.ownership == Ownership::Personal
     }

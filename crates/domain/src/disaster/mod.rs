@@ -3,6 +3,7 @@
 //! The device itself is not what is lost here: it goes on having its files. What is asked is what could be brought back for
 //! it afterwards, from what is left. Unknown is never safe: what nobody has restored from what is left is "cannot say".
 use crate::copy_proof::CopyGrade;
+use crate::key_holder::{KeyHolder, LOST};
 use crate::proof::{Evidence, Grade};
 use crate::text::text_enum;
 use crate::time::Time;
@@ -28,6 +29,8 @@ text_enum! {
         ProofKey = "proof_key",
         TeamKeys = "team_keys",
         RecoveryKey = "recovery_key",
+        /// Of the teams whose keys the customer keeps.
+        CustomerKey = "customer_key",
     }
 }
 
@@ -68,6 +71,8 @@ text_enum! {
         NotProven = "not_proven",
         CopyNotProven = "copy_not_proven",
         RecordUnknown = "record_unknown",
+        CustomerKeeps = "customer_keeps",
+        CustomerLost = "customer_lost",
         Proven = "proven",
         CopyProven = "copy_proven",
     }
@@ -88,6 +93,8 @@ impl Reason {
             Self::TestFailed => "The last restore test failed",
             Self::NotProven => "Its newest backup is not proven",
             Self::RecordUnknown => "Nobody knows whether the second store alone has what the shares open it with",
+            Self::CustomerKeeps => "The customer keeps its key: nobody here can prove a restore",
+            Self::CustomerLost => "Only the customer’s key opens its backups",
             Self::CopyNotProven => "Copied, but its newest backup was never restored from there alone with shares",
             Self::Proven => "Restored and compared, from the backup store",
             Self::CopyProven => "Restored and compared, from the second store alone",
@@ -107,7 +114,8 @@ impl Reason {
             Self::TestFailed => Some(("See what failed", Where::Device)),
             Self::NotProven => Some(("Back up and prove", Where::Device)),
             Self::CopyNotProven => Some(("Ask for shares: holdfast dr prove", Where::Stores)),
-            Self::Proven | Self::CopyProven => None,
+            // Only the customer can do something, and not here.
+            Self::CustomerKeeps | Self::CustomerLost | Self::Proven | Self::CopyProven => None,
         }
     }
 }
@@ -133,6 +141,8 @@ pub struct Means {
     pub has_key_copy: bool,
     /// Whether there is a recovery key whose shares were typed back, and when that is not long ago.
     pub shares: Shares,
+    /// Whether the customer keeps the key of any team.
+    pub has_customers: bool,
 }
 
 /// The second store.
@@ -179,6 +189,7 @@ struct Takes {
     proof_key: bool,
     team_keys: bool,
     recovery_key: bool,
+    customer_key: bool,
 }
 
 impl Event {
@@ -188,6 +199,7 @@ impl Event {
             Self::CopyLocation | Self::SecondStore => means.second.is_some(),
             Self::CloudAccount => means.second.as_ref().is_some_and(|it| it.is_bucket),
             Self::RecoveryKey => means.shares != Shares::Never,
+            Self::CustomerKey => means.has_customers,
             Self::Location | Self::BackupStore | Self::ProofKey | Self::TeamKeys => true,
         };
         Self::ALL.iter().copied().filter(has).collect()
@@ -204,6 +216,7 @@ impl Event {
             Self::ProofKey => "The proof key",
             Self::TeamKeys => "The team keys",
             Self::RecoveryKey => "The recovery key",
+            Self::CustomerKey => "A customer’s key",
         }
     }
 
@@ -221,6 +234,7 @@ impl Event {
             Self::ProofKey => "the server’s proof key".to_owned(),
             Self::TeamKeys => "the team keys in the database".to_owned(),
             Self::RecoveryKey => "the recovery key and its shares".to_owned(),
+            Self::CustomerKey => "the keys that customers keep".to_owned(),
         }
     }
 
@@ -229,6 +243,7 @@ impl Event {
         match self {
             Self::Location if means.second.is_none() => Some("Nothing is left then: there is no second copy."),
             Self::Location => Some("What is left then is the second store and the recovery shares."),
+            Self::CustomerKey => Some(LOST),
             Self::TeamKeys => Some("A copy of the proof key does not help: the shares do."),
             Self::BackupStore
             | Self::CopyLocation
@@ -240,7 +255,14 @@ impl Event {
     }
 
     const fn takes(self) -> Takes {
-        let nothing = Takes { primary: false, second: false, proof_key: false, team_keys: false, recovery_key: false };
+        let nothing = Takes {
+            primary: false,
+            second: false,
+            proof_key: false,
+            team_keys: false,
+            recovery_key: false,
+            customer_key: false,
+        };
         match self {
             // The database burns too; what the second store has of it opens with shares alone.
             Self::Location => Takes { primary: true, proof_key: true, team_keys: true, ..nothing },
@@ -249,6 +271,7 @@ impl Event {
             Self::ProofKey => Takes { proof_key: true, ..nothing },
             Self::TeamKeys => Takes { team_keys: true, ..nothing },
             Self::RecoveryKey => Takes { recovery_key: true, ..nothing },
+            Self::CustomerKey => Takes { customer_key: true, ..nothing },
         }
     }
 
@@ -288,6 +311,9 @@ impl Fate {
 
 /// Why nothing opens the backups afterwards, or nobody knows whether anything does; none if something does.
 fn closed(takes: Takes, means: &Means, device: &Backups) -> Option<Outcome> {
+    if device.evidence.key_holder == KeyHolder::Customer {
+        return takes.customer_key.then_some(Outcome::of(Fate::LosesAll, Reason::CustomerLost));
+    }
     let by_copy = takes.proof_key && !takes.primary && !takes.team_keys && means.has_key_copy;
     let needs_shares = (takes.proof_key || takes.team_keys) && !by_copy;
     if !needs_shares {
@@ -318,7 +344,15 @@ fn from_primary(device: &Backups, newest: Time, now: Time) -> Outcome {
         | Grade::Stored
         | Grade::OutOfDate
         | Grade::Verified
-        | Grade::Partial => Outcome::of(Fate::CannotSay, Reason::NotProven),
+        | Grade::Partial => Outcome::of(Fate::CannotSay, not_proven(evidence, Reason::NotProven)),
+    }
+}
+
+/// Why there is no proof: where the customer keeps the key, there can be none.
+const fn not_proven(evidence: &Evidence, otherwise: Reason) -> Reason {
+    match evidence.key_holder {
+        KeyHolder::Customer => Reason::CustomerKeeps,
+        KeyHolder::Server => otherwise,
     }
 }
 
@@ -332,10 +366,10 @@ fn from_second(means: &Means, device: &Backups, newest: Time) -> Outcome {
         let recent = Some(newest.since(copied));
         return Outcome { recent, ..Outcome::of(Fate::LosesRecent, Reason::CopyBehind) };
     }
-    match device.copy {
+    match device.copy.filter(|_| device.evidence.key_holder == KeyHolder::Server) {
         Some((CopyGrade::Failed, _)) => Outcome::of(Fate::CannotSay, Reason::TestFailed),
         Some((grade, Some(at))) if grade.holds() && at >= newest => Outcome::of(Fate::ComesBack, Reason::CopyProven),
-        Some(_) | None => Outcome::of(Fate::CannotSay, Reason::CopyNotProven),
+        Some(_) | None => Outcome::of(Fate::CannotSay, not_proven(&device.evidence, Reason::CopyNotProven)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A loss in words: short for lists, a headline and lines for pages, sentences for mails, and what is agreed to.
 use super::{Amount, Loss, Unknown, Verdict};
 use crate::device::DeviceState;
+use crate::key_holder::{CAPPED, KeyHolder};
 use crate::proof::Grade;
 use crate::time::Time;
 use crate::words::{bytes, capital, counted, files, number};
@@ -174,6 +175,8 @@ impl Loss {
                 lines.extend(self.damage());
                 lines.extend(self.second_layer(say));
                 lines.extend(self.third_layer(say));
+                let is_capped = self.key_holder == KeyHolder::Customer && self.verdict != Verdict::Everything;
+                lines.extend(is_capped.then(|| CAPPED.to_owned()));
                 lines
             }
         }
