@@ -94,16 +94,19 @@ impl DeviceProof {
         let held = |at: Option<Time>, tested: Option<Time>, until: Option<Time>| {
             Some(Held { point_at: at?, tested_at: tested?, until: until? })
         };
+        let key_holder = if self.more.is_of_customer { KeyHolder::Customer } else { KeyHolder::Server };
+        // Nobody here can have compared anything, whatever is written down.
+        let compared = |it: Option<Held>| it.filter(|_| key_holder.can_prove());
         Evidence {
             newest_at: self.newest_at,
             stored_at: self.stored_at,
             verified: held(self.verified_at, self.verified_tested_at, self.verified_until),
-            partial: held(self.partial_at, self.partial_tested_at, self.partial_until),
-            proven: held(self.proven_at, self.proven_tested_at, self.proven_until),
+            partial: compared(held(self.partial_at, self.partial_tested_at, self.partial_until)),
+            proven: compared(held(self.proven_at, self.proven_tested_at, self.proven_until)),
             failed_at: self.failed_at,
             noted_at: self.noted_at,
             store_away_since: self.store_away_since,
-            key_holder: if self.more.is_of_customer { KeyHolder::Customer } else { KeyHolder::Server },
+            key_holder,
         }
     }
 }

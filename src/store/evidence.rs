@@ -250,7 +250,8 @@ pub fn note_read_back(
 #[diesel::dsl::auto_type]
 fn read_back_news(repository: RepositoryId, found: &ReadBack, oldest: Time) -> _ {
     let before: Time = found.unread_since.unwrap_or(Time::from_millis(i64::MAX));
-    let is_news = restore_points::verified_at.is_null().or(restore_points::verified_at.lt(oldest));
+    // Also what a clock that was ahead has written.
+    let is_news = restore_points::verified_at.is_null().or(restore_points::verified_at.ne(oldest));
     restore_points::table
         .filter(restore_points::repository_id.eq(repository))
         .filter(restore_points::stored_at.is_not_null())

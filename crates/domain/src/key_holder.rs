@@ -42,6 +42,25 @@ pub const CAPPED: &str = "The customer keeps this team’s key, so nobody here c
 pub const VERIFIED: &str = "Verified means here that each stored object was read back and is the one that was sent; \
      whether files come back from them, only a restore with the customer’s key shows.";
 
+/// Why nothing is proven from the second store.
+pub const NOT_FROM_COPY: &str = "The customer keeps the key and no share opens these backups, so nobody here can restore them \
+     from the second store.";
+
+/// What a finding says instead of a value where a policy asks for a proof.
+pub const NO_PROOF: &str = "The customer keeps the key: nothing is ever proven here";
+
+/// What a wipe or a removal takes besides files.
+pub const GOES_WITH_IT: &str = "The device’s own copy of the key is destroyed with it: unless the customer has the key file \
+     elsewhere, nothing opens these backups any more.";
+
+/// What a restore needs, before it is ordered.
+pub const NEEDS_KEY_FILE: &str = "The customer keeps the key: the device that restores opens these backups with its own key \
+     file, and without the same key it gets nothing.";
+
+/// What a token for somebody's own client is worth.
+pub const CLIENT_NEEDS_KEY_FILE: &str = "The password for restic is in the customer’s key file, and nowhere here: without it a \
+     token reads only what is encrypted.";
+
 /// What would be left if the customer lost the key.
 pub const LOST: &str =
     "The customer’s key opens these backups and nothing else does: without it they are lost, whatever this server has.";
@@ -50,8 +69,10 @@ pub const LOST: &str =
 pub const COSTS: &[&str] = &[
     "Nobody here can open its backups, with the proof key or with recovery shares. If the customer loses the key file, \
      they are lost.",
-    "No restore is ever tested here: its devices are called verified at best, never proven.",
-    "Nobody can look inside its backups, search or download. Files come back only on a device that has the key file.",
+    "No restore is ever tested here: its devices are called verified at best, never proven, and nothing unusual in a backup \
+     is noticed.",
+    "Nobody can look inside its backups, search or download. Files come back only where the key file is: on a device that was \
+     enrolled with it, or with restic.",
     "Nothing of its backups ends: which data restore points share cannot be seen without the key.",
     "This server still sees the names, sizes and hashes of the files, in the lists that the devices send.",
     "It stays so: there is no way back, and no device moves between such a team and another.",
@@ -68,6 +89,11 @@ pub const NO_CROSSING: &str = "a customer keeps the keys to the backups of one o
 /// Why a restore does not cross.
 pub const NO_RESTORE_ACROSS: &str = "a customer keeps the keys to the backups of one of these two teams: files are \
      restored only within it";
+
+/// What somebody who enrolls a device into such a team must know.
+pub const KEEP_THE_KEY_FILE: &str = "The customer keeps the key to this team’s backups: --key-file names its file. The agent \
+     makes the file if there is none, and it is never on this server: keep copies of it elsewhere, outside of the folders that \
+     are backed up. Whoever loses it loses the backups.";
 
 /// The answer to an agent that enrolls into a customer's team without a key of its own.
 pub const KEY_FILE_NEEDED: &str = "the customer keeps the key to the backups of this team: enroll with --key-file FILE, \
@@ -93,16 +119,25 @@ impl KeyHolder {
         }
     }
 
+    /// What the order to back up is called: where nothing is tested here, it promises no proof.
+    pub const fn back_up(self) -> &'static str {
+        match self {
+            Self::Server => "Back up and prove",
+            Self::Customer => "Back up",
+        }
+    }
+
     /// Why something that needs the key is not done here; none if it can be.
     pub const fn refusal(self, act: KeyedAct) -> Option<&'static str> {
         match (self, act) {
             (Self::Server, _) => None,
-            (Self::Customer, KeyedAct::Test) => {
-                Some("the customer keeps the key to these backups, so no restore of them can be tested here")
-            }
+            (Self::Customer, KeyedAct::Test) => Some(
+                "the customer keeps the key to these backups, so no restore of them can be tested here: a restore to a device \
+                 that has the key file shows what comes back",
+            ),
             (Self::Customer, KeyedAct::LookInside) => Some(
                 "the customer keeps the key to these backups, so nobody can look inside them here: restore to a device \
-                 that has the key file",
+                 that has the key file, or read them with restic and that file",
             ),
             (Self::Customer, KeyedAct::AddPassword) => Some(
                 "the customer keeps the key to these backups, so no password can be made here: the one for restic is in \
@@ -126,6 +161,27 @@ pub fn left_out(repositories: i64) -> Option<String> {
     })
 }
 
+/// What is said beside a count of devices that shares could prove; none if there is nothing to say.
+pub fn devices_left_out(devices: i64) -> Option<String> {
+    (devices > 0).then(|| {
+        format!(
+            "{} left out: the customer keeps the key, and no share opens {} backups.",
+            counted(devices, "device is", "devices are"),
+            if devices == 1 { "its" } else { "their" }
+        )
+    })
+}
+
+/// What is said beside what a rule would end; none if there is nothing to say.
+pub fn nothing_ends(repositories: i64) -> Option<String> {
+    (repositories > 0).then(|| {
+        format!(
+            "Of {} nothing ends: the customer keeps the key, so nobody here can say which data its restore points share.",
+            counted(repositories, "repository", "repositories")
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +201,8 @@ mod tests {
         assert_eq!(left_out(0), None);
         assert!(left_out(1).unwrap().starts_with("1 repository is left out"));
         assert!(left_out(3).unwrap().starts_with("3 repositories are left out"));
+        assert_eq!((devices_left_out(0), nothing_ends(0)), (None, None));
+        assert!(devices_left_out(1).unwrap().ends_with("no share opens its backups."));
+        assert!(nothing_ends(2).unwrap().starts_with("Of 2 repositories nothing ends"));
     }
 }

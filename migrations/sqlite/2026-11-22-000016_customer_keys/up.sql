@@ -17,6 +17,22 @@ CREATE TRIGGER escrows_of_customers BEFORE INSERT ON escrows
     SELECT RAISE(ABORT, 'the customer keeps the key of this repository');
 END;
 
+-- A device stays on its side: what was sealed here is not called the customer's, and what the customer keeps is not taken over.
+CREATE TRIGGER repositories_of_the_team BEFORE INSERT ON repositories
+    WHEN NEW.key_holder <> coalesce(
+        (SELECT t.key_holder FROM devices d JOIN teams t ON t.id = d.team_id WHERE d.id = NEW.device_id), 'server') BEGIN
+    SELECT RAISE(ABORT, 'whoever keeps the keys of a team keeps that of each of its repositories');
+END;
+CREATE TRIGGER devices_of_customers BEFORE UPDATE OF team_id ON devices
+    WHEN NEW.team_id IS NOT OLD.team_id
+        AND EXISTS (SELECT 1 FROM teams WHERE id IN (OLD.team_id, NEW.team_id) AND key_holder = 'customer') BEGIN
+    SELECT RAISE(ABORT, 'no device moves between a team whose keys the customer keeps and another');
+END;
+CREATE TRIGGER teams_with_devices BEFORE UPDATE OF key_holder ON teams
+    WHEN NEW.key_holder <> OLD.key_holder AND EXISTS (SELECT 1 FROM devices WHERE team_id = NEW.id) BEGIN
+    SELECT RAISE(ABORT, 'this server has keys of this team');
+END;
+
 -- Nobody here can have restored what the customer keeps the key of, and no row says so: whatever reads these tables cannot
 -- show what they cannot hold.
 CREATE TRIGGER restore_points_of_customers BEFORE INSERT ON restore_points
