@@ -109,6 +109,10 @@ pub fn enrolled(agent: &Agent, key_file: Option<&Path>) -> Result<()> {
              nobody restores them.\n",
             path.display()
         ));
+        let there = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if agent.roots()?.iter().any(|it| there.starts_with(it)) {
+            print("It lies in a protected folder: a wipe erases it there, and its own backup cannot give it back.\n");
+        }
     }
     Ok(())
 }

@@ -200,18 +200,22 @@ impl Agent {
     }
 
     /// What opens the repository: what the order brings, or what only this device has.
+    ///
+    /// A device that keeps its own key takes no other: whoever brings one could have made the backup, and with it what is
+    /// written here.
     fn key_of(&self, secret: &RestoreSecret) -> Result<MasterKey, Cut> {
-        if !secret.master_key.is_empty() {
-            return MasterKey::from_base64(&secret.master_key)
-                .ok_or_else(|| Cut::Never("the order holds no readable key".to_owned()));
-        }
+        let never = |why: &str| Cut::Never(why.to_owned());
         let own = self.state.find::<OwnKey>().map_err(|it| Cut::Never(format!("{it:#}")))?;
-        let own = own.ok_or_else(|| {
-            let why = "the customer keeps the key to this backup, and this device does not have it: enroll it again with \
-                       --key-file";
-            Cut::Never(why.to_owned())
-        })?;
-        own.master_key().map_err(|it| Cut::Never(format!("{it:#}")))
+        match (own, secret.master_key.as_str()) {
+            (Some(own), "") => own.master_key().map_err(|it| Cut::Never(format!("{it:#}"))),
+            (Some(_), _) => {
+                Err(never("the customer keeps the key to this device’s backups, and the order brings another"))
+            }
+            (None, "") => Err(never(
+                "the customer keeps the key to this backup, and this device does not have it: enroll it again with --key-file",
+            )),
+            (None, brought) => MasterKey::from_base64(brought).ok_or_else(|| never("the order holds no readable key")),
+        }
     }
 
     fn carry_out(&self, journal: &RestoreJournal, stop: &Stop) -> Result<RestoreResult, Cut> {
