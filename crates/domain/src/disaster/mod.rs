@@ -71,6 +71,7 @@ text_enum! {
         NotProven = "not_proven",
         CopyNotProven = "copy_not_proven",
         RecordUnknown = "record_unknown",
+        StateUnknown = "state_unknown",
         CustomerKeeps = "customer_keeps",
         CustomerLost = "customer_lost",
         Proven = "proven",
@@ -93,6 +94,10 @@ impl Reason {
             Self::TestFailed => "The last restore test failed",
             Self::NotProven => "Its newest backup is not proven",
             Self::RecordUnknown => "Nobody knows whether the second store alone has what the shares open it with",
+            Self::StateUnknown => {
+                "The customer keeps its key, and nobody knows whether the second store has a state of the console that tells \
+                 whose its backups are"
+            }
             Self::CustomerKeeps => "The customer keeps its key: nobody here can prove a restore",
             Self::CustomerLost => "Only the customer’s key opens its backups",
             Self::CopyNotProven => "Copied, but its newest backup was never restored from there alone with shares",
@@ -110,6 +115,7 @@ impl Reason {
             Self::NoKeyLeft => Some(("Make a recovery key", Where::Keys)),
             Self::SharesOld => Some(("Type three shares back", Where::Keys)),
             Self::RecordUnknown => Some(("See its escrow records", Where::Stores)),
+            Self::StateUnknown => Some(("See the copy of the console", Where::Stores)),
             Self::StoreAway | Self::CopyAway => Some(("See what is away", Where::Stores)),
             Self::TestFailed => Some(("See what failed", Where::Device)),
             Self::NotProven => Some(("Back up and prove", Where::Device)),
@@ -176,7 +182,7 @@ pub struct Backups {
     /// Whether each of its repositories has a record that a confirmed recovery key opens.
     pub is_by_shares: bool,
     /// Whether the second store alone has these records, beside the repositories or in a state of the console that is
-    /// proven, as far as anybody can know now.
+    /// proven, as far as anybody can know now. Where the customer keeps the key there are none, and only a state counts.
     pub is_by_copy: bool,
 }
 
@@ -288,7 +294,12 @@ impl Event {
         let best = best.unwrap_or(Outcome::of(Fate::LosesAll, Reason::NoSecondStore));
         // The records in the database are gone with it.
         if best.fate != Fate::LosesAll && takes.primary && takes.team_keys && !device.is_by_copy {
-            return Outcome::of(Fate::CannotSay, Reason::RecordUnknown);
+            let reason = match device.evidence.key_holder {
+                KeyHolder::Server => Reason::RecordUnknown,
+                // No record tells of it, so only a state does.
+                KeyHolder::Customer => Reason::StateUnknown,
+            };
+            return Outcome::of(Fate::CannotSay, reason);
         }
         best
     }

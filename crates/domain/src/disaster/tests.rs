@@ -54,6 +54,9 @@ fn where_the_customer_keeps_the_key_nothing_is_said_to_come_back_whatever_was_wr
         let expected = if is_the_key { lost } else { (Fate::CannotSay, Reason::CustomerKeeps) };
         assert_eq!(fate(event, &means(), &device), expected, "{event:?}");
     }
+    // Without any state of the console nobody knows whose the bytes are, and no escrow record says so.
+    let unknown = Backups { is_by_copy: false, ..device };
+    assert_eq!(fate(Event::Location, &means(), &unknown), (Fate::CannotSay, Reason::StateUnknown));
     assert!(!Event::all(&Means { has_customers: false, ..means() }).contains(&Event::CustomerKey));
 }
 
