@@ -193,7 +193,7 @@ const ELSEWHERE: &[(Act, &str)] = &[
     (Act::RestoreReplacing, "incident/d05"),
     (Act::UndoRestore, "incident/d05"),
     (Act::DownloadContents, "content/mod"),
-    (Act::HandOverKeys, "key_holder"),
+    (Act::HandOverKeys, "key_holder/mod"),
     (Act::LockMany, "bulk"),
     (Act::LoosenPolicy, "policy_page"),
     (Act::ChangeSettings, "setting"),

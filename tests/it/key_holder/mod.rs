@@ -1,4 +1,7 @@
 //! Teams whose keys the customer keeps: this server never has them, and says of their backups no more than it can know.
+mod crossing;
+mod surface;
+
 use crate::agent::{Device, order_restore, points, prover};
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
