@@ -64,6 +64,8 @@ struct Proofs {
     failed: i64,
     last_tested_at: Option<String>,
     is_due: bool,
+    /// Devices whose key the customer keeps: no share opens their backups, and they are not among the others.
+    of_customers: i64,
 }
 
 /// A damaged object of a device within reach.
@@ -171,6 +173,7 @@ async fn json(
         failed: proofs.failed,
         last_tested_at: proofs.last_at.map(Time::iso),
         is_due: proofs.is_due(),
+        of_customers: proofs.customers,
     };
     Ok(HttpResponse::Ok().json(serde_json::json!({ "stores": rows, "from_second_copy": proofs })))
 }

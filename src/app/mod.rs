@@ -263,7 +263,7 @@ impl App {
     fn own_jobs(&self) -> Vec<Job> {
         let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
-        let (wipe, asking) = (self.clone(), self.clone());
+        let (wipe, asking, untested) = (self.clone(), self.clone(), self.clone());
         let (team, trash, anomaly, seen) = (self.clone(), self.clone(), self.clone(), self.clone());
         let mut jobs = vec![
             Job::new("ground", job::ground::PERIOD, move || job::ground::run_once(&ground.watch, ground.clock.now())),
@@ -290,6 +290,9 @@ impl App {
                 job::anomaly::run_once(&anomaly.store, anomaly.clock.now())
             }),
             Job::new("alert", job::alert::PERIOD, move || job::alert::run_once(&alert.store, alert.clock.now())),
+            Job::new("untested backups", job::verification::UNTESTED_PERIOD, move || {
+                job::verification::note_untested(&untested.store, untested.clock.now())
+            }),
             Job::new("asking again", job::verification::ASK_PERIOD, move || {
                 job::verification::ask_again(&asking.store, asking.clock.now())
             }),

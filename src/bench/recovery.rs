@@ -14,6 +14,7 @@ use crate::store::{self, Store};
 use anyhow::Context;
 use clock::Clock;
 use domain::id::{DeviceId, EnrollmentTokenId, RepositoryId};
+use domain::key_holder::KeyHolder;
 use domain::object::{Location, ObjectKind, ObjectName, RepositoryState};
 use domain::time::{Time, days, minutes};
 use std::path::PathBuf;
@@ -171,6 +172,7 @@ fn add(
         object_count: count.into(),
         newest_at: now,
         created_at: now,
+        key_holder: KeyHolder::Server,
     };
     Ok(store::repository::insert(conn, &repository)?)
 }

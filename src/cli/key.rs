@@ -15,6 +15,7 @@ use crate::store::{self, Conn, Store};
 use anyhow::{Context, anyhow, bail};
 use clock::Clock;
 use domain::id::DeviceId;
+use domain::key_holder::{KeyHolder, KeyedAct, left_out};
 use secret::recovery::RecoveryKey;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -122,11 +123,16 @@ struct Status {
 }
 
 fn status(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
-    let found = read.open(file)?.read_blocking(team_key::progress)?;
+    let (found, customers) = read.open(file)?.read_blocking(|conn| {
+        Ok::<_, Error>((team_key::progress(conn)?, store::repository::count_of(conn, KeyHolder::Customer)?))
+    })?;
     if read.json {
         print_json(&Status { wrapped: found.wrapped, total: found.total })?;
     } else {
         print(&format!("{}\n", found.sentence()));
+        if let Some(it) = left_out(customers) {
+            print(&format!("{it}\n"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -183,6 +189,9 @@ fn unseal(asked: Unseal, config: &Config, write: &WriteOptions, file: Options) -
 fn sealed(conn: &mut Conn, device: DeviceId) -> Result<Vec<(Repository, Vec<Escrow>)>, Error> {
     let mut found = Vec::new();
     for repository in store::repository::of_device(conn, device)? {
+        if let Some(why) = repository.key_holder.refusal(KeyedAct::Unseal) {
+            return Err(Error::Refused(why.to_owned()));
+        }
         let escrows = store::escrow::of_repository(conn, repository.id)?;
         found.push((repository, escrows));
     }

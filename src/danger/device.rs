@@ -73,6 +73,7 @@ impl Device {
             ca: None,
             mounts: false,
             again: false,
+            key_file: None,
         };
         let agent = Agent::enroll(State::open(&state)?, surroundings(), &request)
             .with_context(|| format!("enrolling {name}"))?;

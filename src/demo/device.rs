@@ -41,6 +41,7 @@ impl Running {
             ca: None,
             mounts: false,
             again: false,
+            key_file: None,
         };
         let agent = Agent::enroll(State::open(&home.join("agent"))?, surroundings(&told), &request)
             .with_context(|| format!("enrolling {}", told.name))?;

@@ -1,6 +1,7 @@
 //! Reads stored backups back, and looks for what is missing.
 use crate::error::Result;
 use crate::job::Summary;
+use crate::service::proof;
 use crate::service::verification::{self, Verifier};
 use crate::store::Store;
 use domain::time::Time;
@@ -21,6 +22,21 @@ pub const ASK_PERIOD: Duration = Duration::from_secs(60);
 /// When the database cannot be reached.
 pub fn ask_again(store: &Store, now: Time) -> Result<Summary> {
     verification::ask_again(store, now).map(Summary::done)
+}
+
+/// How often it is looked how far backups were read back that nobody here can test.
+pub const UNTESTED_PERIOD: Duration = Duration::from_secs(60);
+
+/// Notes how far backups were read back whose keys customers keep.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub fn note_untested(store: &Store, now: Time) -> Result<Summary> {
+    let mut count = 0;
+    for it in store.read_blocking(move |conn| proof::untested(conn, now))? {
+        count += store.write_blocking(move |conn| proof::note_read_back(conn, &it, now))?;
+    }
+    Ok(Summary::done(count))
 }
 
 /// A turn of reading.

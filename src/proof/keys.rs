@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::console_copy::{Holder, HolderKey};
 use domain::id::{DeviceId, RepositoryId, RestoreId};
+use domain::key_holder::{KeyHolder, KeyedAct};
 use domain::object::ObjectName;
 use domain::time::Time;
 use repository::MasterKey;
@@ -191,8 +192,11 @@ impl ProofKeys {
     /// The master key of a repository. Reads the database if it is sealed to a team key.
     ///
     /// # Errors
-    /// When it was sealed to another key, or changed, or the database is needed and away.
+    /// When the customer keeps it, when it was sealed to another key, or changed, or the database is needed and away.
     pub fn open_master_key(&self, repository: &Repository) -> Result<MasterKey> {
+        if let Some(why) = repository.key_holder.refusal(KeyedAct::Unseal) {
+            return Err(Error::Refused(why.to_owned()));
+        }
         let context = master_key_context(repository.id);
         let plain = match repository.team_key_id {
             None => seal::open(&self.private, &context, &repository.sealed_master_key)?,
@@ -218,8 +222,12 @@ impl ProofKeys {
         target: (DeviceId, &PublicKey),
         ticket: &str,
     ) -> Result<String> {
-        let master_key = self.open_master_key(repository)?.to_base64();
-        let secret = RestoreSecret { ticket: ticket.to_owned(), master_key: master_key.to_string() };
+        let master_key = match repository.key_holder {
+            KeyHolder::Server => self.open_master_key(repository)?.to_base64().to_string(),
+            // The target has it in its key file.
+            KeyHolder::Customer => String::new(),
+        };
+        let secret = RestoreSecret { ticket: ticket.to_owned(), master_key };
         let text = Zeroizing::new(serde_json::to_string(&secret).context("writing a restore's secret")?);
         let (device, key) = target;
         Ok(seal::seal(key, &restore_context(restore, device), text.as_bytes())?)
@@ -230,6 +238,9 @@ impl ProofKeys {
     /// # Errors
     /// As [`ProofKeys::open_master_key`].
     pub fn add_password(&self, repository: &Repository) -> Result<AddedPassword> {
+        if let Some(why) = repository.key_holder.refusal(KeyedAct::AddPassword) {
+            return Err(Error::Refused(why.to_owned()));
+        }
         let master_key = self.open_master_key(repository)?;
         let password = secret::generate("")?;
         let object = key_file(&master_key, &password)?;

@@ -16,6 +16,7 @@ use domain::by::By;
 use domain::content::{ReadKind, ReadOutcome};
 use domain::guard::GuardedAct;
 use domain::id::{ContentReadId, DeviceId, RepositoryId, RestorePointId, UserId};
+use domain::key_holder::KeyedAct;
 use domain::manifest::MAX_PATH;
 use domain::role::Permission;
 use domain::time::Time;
@@ -52,6 +53,7 @@ pub fn open(conn: &mut Conn, by: &By, wanted: &Wanted, now: Time) -> Result<Open
         return Err(Error::NotFound("file or folder"));
     }
     let (device, point, repository) = find(conn, by, wanted.point)?;
+    check_key(&repository)?;
     if point.stored_at.is_none() {
         return Err(Error::Refused("the server does not hold this restore point: it is only reported".to_owned()));
     }
@@ -138,6 +140,9 @@ const LONGEST_FROM: usize = 64 << 10;
 pub fn search(conn: &mut Conn, by: &By, wanted: &Search, now: Time) -> Result<Searched> {
     freeze::check(conn)?;
     let device = reach::acted_on(conn, by, Permission::ReadContents, wanted.device)?;
+    if let Some(why) = store::repository::key_holder_of(conn, device.id)?.refusal(KeyedAct::LookInside) {
+        return Err(Error::Refused(why.to_owned()));
+    }
     let length = wanted.text.chars().count();
     if length == 0 || length > 200 {
         return Err(Error::invalid("q", "Enter part of a name: 1 to 200 characters."));
@@ -207,6 +212,7 @@ pub struct Compared {
 pub fn compare(conn: &mut Conn, by: &By, points: (RestorePointId, RestorePointId), now: Time) -> Result<Compared> {
     freeze::check(conn)?;
     let (device, one, repository) = find(conn, by, points.0)?;
+    check_key(&repository)?;
     let (_, other, _) = find(conn, by, points.1)?;
     if one.repository_id != other.repository_id {
         let why = "these two restore points belong to different enrolments: only points of one enrolment are compared";
@@ -218,6 +224,11 @@ pub fn compare(conn: &mut Conn, by: &By, points: (RestorePointId, RestorePointId
     let (old, new) = if one.sequence <= other.sequence { (one, other) } else { (other, one) };
     note(conn, by, &new, (ReadKind::Compare, "", ""), now)?;
     Ok(Compared { device, old, new, repository })
+}
+
+fn check_key(repository: &Repository) -> Result<()> {
+    let refusal = repository.key_holder.refusal(KeyedAct::LookInside);
+    refusal.map_or(Ok(()), |why| Err(Error::Refused(why.to_owned())))
 }
 
 /// A restore point that somebody may look into, its device and its repository.

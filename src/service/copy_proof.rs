@@ -16,13 +16,14 @@ use askama::Template;
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::copy_proof::{CopyGrade, CopyProof, CopyProofs, CopyTest as Shown, HOLDS, StoreNow};
 use domain::id::{CopyTestId, DeviceId, RestorePointId};
+use domain::key_holder::KeyHolder;
 use domain::policy::CopyKnown;
 use domain::proof::{Level, TestResult};
 use domain::restore_test::TestReport;
 use domain::role::Reach;
 use domain::time::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A test as whoever ran it reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,18 +52,34 @@ fn store_noted(conn: &mut Conn) -> Result<StoreNow> {
     Ok(StoreNow { store: COPY.find(conn)?, id: COPY_ID.find(conn)?, away: store::ground::copy_noted_away(conn)? })
 }
 
-/// The second store, the test of one device that counts, and the restore point that this was of.
+/// What is known of one device.
+#[derive(Debug, Clone)]
+pub struct OfDevice {
+    /// The second store.
+    pub now: StoreNow,
+    /// The test that counts.
+    pub test: Option<Shown>,
+    /// The restore point that it was of.
+    pub point: Option<RestorePointId>,
+    key_holder: KeyHolder,
+}
+
+impl OfDevice {
+    /// What it is worth.
+    pub fn proof(&self) -> CopyProof<'_> {
+        CopyProof { now: &self.now, test: self.test.clone(), key_holder: self.key_holder }
+    }
+}
+
+/// What is known of one device.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn of_device(
-    conn: &mut Conn,
-    device: DeviceId,
-    now: Time,
-) -> Result<(StoreNow, Option<Shown>, Option<RestorePointId>)> {
+pub fn of_device(conn: &mut Conn, device: DeviceId, now: Time) -> Result<OfDevice> {
     let found = standings(conn, Which::Ids(&[device]))?.pop();
     let point = found.as_ref().and_then(|it| it.test.as_ref()).map(|it| it.restore_point_id);
-    Ok((store_now(conn, now)?, found.and_then(|it| it.shown()), point))
+    let key_holder = found.as_ref().map_or_else(KeyHolder::default, Standing::key_holder);
+    Ok(OfDevice { now: store_now(conn, now)?, test: found.and_then(|it| it.shown()), point, key_holder })
 }
 
 /// How some devices stand.
@@ -89,7 +106,7 @@ pub fn known_of_all(conn: &mut Conn, now: Time) -> Result<HashMap<DeviceId, Copy
 }
 
 fn graded(store: &StoreNow, standing: &Standing, now: Time) -> CopyKnown {
-    let proof = CopyProof { now: store, test: standing.shown() };
+    let proof = CopyProof { now: store, test: standing.shown(), key_holder: standing.key_holder() };
     CopyKnown { grade: proof.grade(now), point_at: proof.proven_point(now) }
 }
 
@@ -112,7 +129,7 @@ pub fn all(conn: &mut Conn, reach: &Reach, now: Time) -> Result<CopyProofs> {
     let store = store_now(conn, now)?;
     let mut all = CopyProofs::default();
     for it in standings(conn, Which::Within(reach))?.iter().filter(|it| it.stored_at.is_some()) {
-        all.add(&CopyProof { now: &store, test: it.shown() }, now);
+        all.add(&CopyProof { now: &store, test: it.shown(), key_holder: it.key_holder() }, now);
     }
     Ok(all)
 }
@@ -137,7 +154,9 @@ pub fn candidates(conn: &mut Conn) -> Result<Vec<Candidate>> {
     let mut newest: HashMap<DeviceId, Option<RestorePoint>> = HashMap::new();
     for id in store::ground::repositories(conn)? {
         let Some(repository) = store::repository::find(conn, id)? else { continue };
-        if store::restore_point::newest_stored(conn, id)?.is_none() {
+        // No share opens what the customer keeps the key of.
+        let is_sealed = repository.key_holder == KeyHolder::Server;
+        if !is_sealed || store::restore_point::newest_stored(conn, id)?.is_none() {
             continue;
         }
         let of_device = newest.entry(repository.device_id).or_default();
@@ -154,6 +173,18 @@ pub fn candidates(conn: &mut Conn) -> Result<Vec<Candidate>> {
     // So runs that are stopped come around, whatever they found.
     let tried: HashMap<_, _> = store::copy_test::last_tries(conn)?.into_iter().collect();
     found.sort_by_cached_key(|it| (tried.get(&it.device.id).copied(), it.device.name.clone(), it.device.id));
+    Ok(found)
+}
+
+/// The devices with a backup that no share opens, because the customer keeps the key.
+///
+/// # Errors
+/// When the database refuses.
+pub fn of_customers(conn: &mut Conn) -> Result<BTreeSet<DeviceId>> {
+    let mut found = BTreeSet::new();
+    for (repository, device) in store::repository::of_customers(conn)? {
+        found.extend(store::restore_point::newest_stored(conn, repository)?.map(|_| device));
+    }
     Ok(found)
 }
 

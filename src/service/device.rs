@@ -13,11 +13,12 @@ use domain::by::By;
 use domain::device::DeviceState;
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, TeamId};
+use domain::key_holder::NO_CROSSING;
 use domain::name;
 use domain::role::Permission;
 use domain::space::Space;
 use domain::time::Time;
-use domain::words::bytes;
+use domain::words::{bytes, sentence};
 
 /// A device as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,9 @@ pub fn change(conn: &mut Conn, by: &By, id: DeviceId, draft: &Draft, now: Time) 
         return Err(Error::invalid("team", "Your roles do not reach this team."));
     }
     check(draft)?;
+    if store::team::is_apart(conn, old.team_id, draft.team_id)? {
+        return Err(Error::invalid("team", sentence(NO_CROSSING)));
+    }
     let (name, person) = (draft.name.trim(), draft.person.trim());
     let mut what = difference(&old, name, person, draft.team_id);
     if let Some(act) = act_of(&old, draft) {

@@ -130,6 +130,7 @@ fn means(conn: &mut Conn, now: Time) -> Result<Means> {
         has_spare,
         has_key_copy: host::proof_key_copy(conn, now)?.is_some_and(|it| !it.is_old),
         shares,
+        has_customers: !store::team::of_customers(conn)?.is_empty(),
     })
 }
 

@@ -16,6 +16,7 @@ use domain::failure_domain::StoreKind;
 use domain::ground::{Away, AwayCause, Disk, Ground};
 use domain::id::DeviceId;
 use domain::incident::{Act, Cause, Damage, Entry, Past, Risk, Still, past};
+use domain::key_holder::KeyHolder;
 use domain::object::Location;
 use domain::retention::{Brake, brakes, erase_brakes};
 use domain::role::Reach;
@@ -82,7 +83,7 @@ impl LastCopy {
     pub const fn helps(&self) -> bool {
         match self.risk {
             Risk::Damaged => true,
-            Risk::Away(_) => false,
+            Risk::Closed | Risk::Away(_) => false,
         }
     }
 }
@@ -204,8 +205,10 @@ fn still(conn: &mut Conn, lost: i64, when: &dyn Fn(Time) -> String, now: Time) -
 
 /// The devices within reach that may hold the last copy, those of which something is surely damaged first.
 fn risks(conn: &mut Conn, is_away: bool, reach: &Reach, now: Time) -> Result<Vec<(DeviceId, Risk)>> {
-    let mut risks: Vec<_> =
-        store::uncopied::last_copies(conn, reach, now)?.into_iter().map(|it| (it, Risk::Damaged)).collect();
+    let mut risks = Vec::new();
+    for id in store::uncopied::last_copies(conn, reach, now)? {
+        risks.push((id, damage(conn, id)?));
+    }
     if is_away {
         let known: HashSet<_> = risks.iter().map(|it| it.0).collect();
         // The same answer as "If we lost the backup store": nobody can say that it is not lost.
@@ -214,6 +217,17 @@ fn risks(conn: &mut Conn, is_away: bool, reach: &Reach, now: Time) -> Result<Vec
         risks.extend(others.map(|(id, it)| (id, Risk::Away(it.reason))));
     }
     Ok(risks)
+}
+
+/// What a device risks of which something is intact in no store.
+fn damage(conn: &mut Conn, device: DeviceId) -> Result<Risk> {
+    if store::repository::key_holder_of(conn, device)? == KeyHolder::Server {
+        return Ok(Risk::Damaged);
+    }
+    let stored_at = store::device_proof::find(conn, device)?.and_then(|it| it.stored_at);
+    let damaged_at = store::uncopied::damaged_until(conn, device)?;
+    let came_since = stored_at.zip(damaged_at).is_some_and(|(stored, damaged)| stored > damaged);
+    Ok(if came_since { Risk::Closed } else { Risk::Damaged })
 }
 
 fn last_copies(conn: &mut Conn, mut risks: Vec<(DeviceId, Risk)>, now: Time) -> Result<Vec<LastCopy>> {

@@ -61,6 +61,7 @@ pub fn facts(device: &ListedDevice, moment: &Moment) -> LossFacts {
         proven: proof.and_then(|it| Some(Point { id: it.proven_point_id?, at: it.proven_at? })),
         damaged: proof.map(damaged).unwrap_or_default(),
         store_away_since: moment.store_away_since,
+        key_holder: evidence.key_holder,
     }
 }
 

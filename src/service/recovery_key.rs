@@ -7,6 +7,7 @@ use crate::store::recovery_key::RecoveryKey;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
 use domain::id::{RecoveryKeyId, RepositoryId};
+use domain::key_holder::KeyHolder;
 use domain::recovery_key::{Facts, Key, MOST_STANDING, Recoverability};
 use domain::time::{Time, hours};
 use domain::words::{counted, number};
@@ -95,7 +96,7 @@ pub fn retire(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<Reco
     if key.retired_at.is_some() {
         return Err(Error::Conflict(format!("the recovery key {name} is retired already")));
     }
-    let left = store::repository::count(conn)? - store::escrow::covered(conn, Some(key.id))?;
+    let left = store::repository::count_of(conn, KeyHolder::Server)? - store::escrow::covered(conn, Some(key.id))?;
     if key.confirmed_at.is_some() && left > 0 {
         return Err(Error::Refused(format!(
             "{} would no longer be recoverable by shares: make another recovery key and type its shares back first",
@@ -117,7 +118,8 @@ pub fn retire(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<Reco
 pub fn recoverability(conn: &mut Conn, now: Time) -> Result<Recoverability> {
     let standing = store::recovery_key::standing(conn)?;
     let keys = standing.into_iter().map(|it| Key { name: it.name, made_at: it.made_at, confirmed_at: it.confirmed_at });
-    let (covered, total) = (store::escrow::covered(conn, None)?, store::repository::count(conn)?);
+    let total = store::repository::count_of(conn, KeyHolder::Server)?;
+    let covered = store::escrow::covered(conn, None)?;
     Ok(Recoverability::of(&Facts { keys: keys.collect(), covered, total }, now))
 }
 

@@ -8,6 +8,7 @@ use crate::store::team_key::TeamKey;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
 use domain::id::{DeviceId, RepositoryId, TeamId, TeamKeyId};
+use domain::key_holder::KeyHolder;
 use domain::team_key::Progress;
 use domain::time::{Time, hours};
 use domain::words::counted;
@@ -162,7 +163,8 @@ pub fn rotate(conn: &mut Conn, by: &Actor, team: Option<&str>, now: Time) -> Res
 /// # Errors
 /// When the database refuses.
 pub fn progress(conn: &mut Conn) -> Result<Progress> {
-    Ok(Progress { wrapped: store::team_key::wrapped(conn)?, total: store::repository::count(conn)? })
+    let total = store::repository::count_of(conn, KeyHolder::Server)?;
+    Ok(Progress { wrapped: store::team_key::wrapped(conn)?, total })
 }
 
 /// What is sealed to the proof key, sealed to another one.

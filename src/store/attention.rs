@@ -7,6 +7,7 @@ use diesel::dsl::{count, count_star, min};
 use diesel::prelude::*;
 use domain::device::DeviceState;
 use domain::id::{DeviceId, UserId};
+use domain::key_holder::KeyHolder;
 use domain::object::Location;
 use domain::restore::RestoreState;
 use domain::retention::{ChangeState, LIFT_WAITS};
@@ -104,7 +105,7 @@ pub fn damage(conn: &mut Conn) -> QueryResult<(i64, i64)> {
 
 /// As [`damage`], and since when the oldest of it is known.
 pub fn damage_since(conn: &mut Conn) -> QueryResult<(i64, i64, Option<Time>)> {
-    let tested = device_proof::proven_tested_at;
+    let (tested, verified) = (device_proof::proven_tested_at, device_proof::verified_at);
     copies::table
         .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
         .inner_join(devices::table.on(devices::id.eq(repositories::device_id)))
@@ -112,6 +113,13 @@ pub fn damage_since(conn: &mut Conn) -> QueryResult<(i64, i64, Option<Time>)> {
         .filter(devices::state.eq(DeviceState::Enrolled))
         .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
         .filter(tested.nullable().is_null().or(tested.nullable().lt(copies::damaged_at)))
+        // As in `uncopied`: where the customer keeps the key, a later backup that was read back whole.
+        .filter(
+            repositories::key_holder
+                .eq(KeyHolder::Server)
+                .or(verified.nullable().is_null())
+                .or(verified.nullable().le(copies::damaged_at)),
+        )
         .select((count_star(), count(repositories::device_id).aggregate_distinct(), min(copies::damaged_at)))
         .first(conn)
 }

@@ -1,10 +1,12 @@
 //! Restore tests of the second store alone, opened with recovery shares.
 use crate::store::Conn;
-use crate::store::schema::{copies, copy_tests, device_proof, devices, recovery_keys, restore_points};
+use crate::store::schema::{copies, copy_tests, device_proof, devices, recovery_keys, repositories, restore_points};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use domain::copy_proof::CopyTest as Shown;
 use domain::device::DeviceState;
 use domain::id::{CopyTestId, DeviceId, PruneId, RecoveryKeyId, RepositoryId, RestorePointId};
+use domain::key_holder::KeyHolder;
 use domain::object::Location;
 use domain::proof::{Level, TestResult};
 use domain::restore_test::Failures;
@@ -71,9 +73,16 @@ pub struct Standing {
     pub newest_point: Option<RestorePointId>,
     /// When its newest complete backup was received; none if it has none.
     pub stored_at: Option<Time>,
+    /// Whether the customer keeps the key to any of its backups.
+    pub is_of_customer: bool,
 }
 
 impl Standing {
+    /// Who can open its backups.
+    pub const fn key_holder(&self) -> KeyHolder {
+        if self.is_of_customer { KeyHolder::Customer } else { KeyHolder::Server }
+    }
+
     /// What the test shows.
     pub fn shown(&self) -> Option<Shown> {
         let (test, (key, key_retired_at)) = self.test.as_ref().zip(self.key.clone())?;
@@ -106,6 +115,8 @@ pub enum Which<'a> {
 
 /// How these devices stand.
 pub fn standings(conn: &mut Conn, which: Which<'_>) -> QueryResult<Vec<Standing>> {
+    let of_customer = repositories::table
+        .filter(repositories::device_id.eq(devices::id).and(repositories::key_holder.eq(KeyHolder::Customer)));
     let that_counts = copy_tests::device_id.eq(devices::id).and(copy_tests::superseded_at.is_null());
     let mut query = devices::table
         .left_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
@@ -131,6 +142,7 @@ pub fn standings(conn: &mut Conn, which: Which<'_>) -> QueryResult<Vec<Standing>
             restore_points::trashed_by.nullable(),
             device_proof::newest_point_id.nullable(),
             device_proof::stored_at.nullable(),
+            exists(of_customer),
         ))
         .load(conn)
 }
@@ -178,5 +190,5 @@ pub fn is_damaged(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool
     let damaged = copies::table
         .filter(copies::repository_id.eq(repository).and(copies::location.eq(Location::Copy)))
         .filter(copies::damaged_at.is_not_null());
-    diesel::select(diesel::dsl::exists(damaged)).get_result(conn)
+    diesel::select(exists(damaged)).get_result(conn)
 }

@@ -1,10 +1,12 @@
 //! One row per device that sums up its evidence.
 use crate::store::Conn;
 use crate::store::column::from_json;
-use crate::store::schema::device_proof;
+use crate::store::schema::{device_proof, repositories};
 use crate::store::upsert::UpsertExt;
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use domain::id::{DeviceId, RestorePointId, RestoreTestId};
+use domain::key_holder::KeyHolder;
 use domain::proof::{Evidence, Grade, Held, part_in_words};
 use domain::time::Time;
 
@@ -59,10 +61,31 @@ pub struct DeviceProof {
     pub noted_at: Option<Time>,
     /// Files that failed a restore test and that no later one found intact: no backup holds them intact.
     pub damaged_files: i64,
-    /// The first of their names, as JSON; see [`DeviceProof::damaged`].
-    pub damaged_names: String,
     /// Since when the store cannot be read, if it holds something from the device.
     pub store_away_since: Option<Time>,
+    #[diesel(embed)]
+    pub more: More,
+}
+
+/// What else is known: a row of one tuple has 32 parts at most.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = device_proof, treat_none_as_default_value = false)]
+pub struct More {
+    /// The first of the names of damaged files, as JSON; see [`DeviceProof::damaged`].
+    pub damaged_names: String,
+    /// Whether the customer keeps the key to any of its backups: asked of the repositories each time, so that no row of
+    /// this table can say more than that allows.
+    #[diesel(select_expression = is_of_customer(), select_expression_type = is_of_customer, skip_insertion)]
+    pub is_of_customer: bool,
+}
+
+#[diesel::dsl::auto_type]
+fn is_of_customer() -> _ {
+    let customer: KeyHolder = KeyHolder::Customer;
+    exists(
+        repositories::table
+            .filter(repositories::device_id.eq(device_proof::device_id).and(repositories::key_holder.eq(customer))),
+    )
 }
 
 impl DeviceProof {
@@ -71,15 +94,19 @@ impl DeviceProof {
         let held = |at: Option<Time>, tested: Option<Time>, until: Option<Time>| {
             Some(Held { point_at: at?, tested_at: tested?, until: until? })
         };
+        let key_holder = if self.more.is_of_customer { KeyHolder::Customer } else { KeyHolder::Server };
+        // Nobody here can have compared anything, whatever is written down.
+        let compared = |it: Option<Held>| it.filter(|_| key_holder.can_prove());
         Evidence {
             newest_at: self.newest_at,
             stored_at: self.stored_at,
             verified: held(self.verified_at, self.verified_tested_at, self.verified_until),
-            partial: held(self.partial_at, self.partial_tested_at, self.partial_until),
-            proven: held(self.proven_at, self.proven_tested_at, self.proven_until),
+            partial: compared(held(self.partial_at, self.partial_tested_at, self.partial_until)),
+            proven: compared(held(self.proven_at, self.proven_tested_at, self.proven_until)),
             failed_at: self.failed_at,
             noted_at: self.noted_at,
             store_away_since: self.store_away_since,
+            key_holder,
         }
     }
 }
@@ -118,14 +145,14 @@ impl DeviceProof {
             failed_test_id: None,
             noted_at: None,
             damaged_files: 0,
-            damaged_names: "[]".to_owned(),
             store_away_since: None,
+            more: More { damaged_names: "[]".to_owned(), is_of_customer: false },
         }
     }
 
     /// The first names of the files that no backup holds intact.
     pub fn damaged(&self) -> QueryResult<Vec<String>> {
-        from_json(&self.damaged_names)
+        from_json(&self.more.damaged_names)
     }
 
     /// How much is proven, if only a part is: "1 of 201 files proven"; none at any other grade.

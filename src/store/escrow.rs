@@ -8,6 +8,7 @@ use diesel::dsl::{count, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use domain::id::{DeviceId, RecoveryKeyId, RepositoryId};
+use domain::key_holder::KeyHolder;
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
 
@@ -64,7 +65,7 @@ pub fn of_key(
     next.load(conn)
 }
 
-/// At most `limit` repositories after `after` that have no record for a key.
+/// At most `limit` repositories after `after` that have no record for a key, and whose master key is here.
 pub fn missing(
     conn: &mut Conn,
     key: RecoveryKeyId,
@@ -75,6 +76,7 @@ pub fn missing(
     let mut next = repositories::table
         .left_join(escrows::table.on(of_key))
         .filter(escrows::repository_id.nullable().is_null())
+        .filter(repositories::key_holder.eq(KeyHolder::Server))
         .order(repositories::id)
         .select(Repository::as_select())
         .limit(limit)

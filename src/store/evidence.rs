@@ -3,6 +3,7 @@ use crate::store::Conn;
 use crate::store::column::{from_json, to_json};
 use crate::store::restore_point::RestorePoint;
 use crate::store::schema::{copies, objects, restore_points};
+use diesel::dsl::{exists, min};
 use diesel::prelude::*;
 use domain::id::{DeviceId, RepositoryId, RestorePointId};
 use domain::object::{Location, ObjectKind, TokenKind};
@@ -185,11 +186,93 @@ pub fn demote_since(
     Ok(demoted)
 }
 
+/// What of a repository was read back, where nobody can say which objects a restore point needs: all it may need count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadBack {
+    /// When the first object came that is damaged, or was not read back yet; none if there is none.
+    pub unread_since: Option<Time>,
+    /// When the one of those before it that was read back longest ago was; none if there is none.
+    pub oldest: Option<Time>,
+}
+
+/// How far the backup store's copies of a repository's objects were read back.
+pub fn read_back(conn: &mut Conn, repository: RepositoryId) -> QueryResult<ReadBack> {
+    let its_copy = copies::repository_id
+        .eq(objects::repository_id)
+        .and(copies::kind.eq(objects::kind))
+        .and(copies::name.eq(objects::name))
+        .and(copies::location.eq(Location::Primary));
+    let of_repository = objects::repository_id.eq(repository).and(objects::kind.eq_any(ObjectKind::NEEDED.to_vec()));
+    let unread_since: Option<Time> = objects::table
+        .left_join(copies::table.on(its_copy))
+        .filter(of_repository.clone())
+        .filter(copies::verified_at.nullable().is_null().or(copies::damaged_at.nullable().is_not_null()))
+        .select(min(objects::received_at))
+        .first(conn)?;
+    let mut read = objects::table
+        .inner_join(copies::table.on(its_copy))
+        .filter(of_repository)
+        .select(min(copies::verified_at))
+        .into_boxed();
+    if let Some(since) = unread_since {
+        read = read.filter(objects::received_at.lt(since));
+    }
+    let oldest: Option<Time> = read.first(conn)?;
+    Ok(ReadBack { unread_since, oldest })
+}
+
+/// Whether restore points hold nothing but what was read back, as of `oldest`, and do not say so.
+pub fn has_read_back_news(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    (found, oldest): (&ReadBack, Time),
+) -> QueryResult<bool> {
+    diesel::select(exists(read_back_news(repository, found, oldest))).get_result(conn)
+}
+
+/// Has them say so, for `validity` from then. Returns how many there were.
+pub fn note_read_back(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    (found, oldest): (&ReadBack, Time),
+    validity: Duration,
+) -> QueryResult<usize> {
+    diesel::update(read_back_news(repository, found, oldest))
+        .set((
+            restore_points::verified_at.eq(oldest),
+            restore_points::verified_until.eq(oldest + validity),
+            restore_points::retest.eq(None::<Retest>),
+        ))
+        .execute(conn)
+}
+
+/// Also those in the trash: what comes back from there says what is known of it.
+#[diesel::dsl::auto_type]
+fn read_back_news(repository: RepositoryId, found: &ReadBack, oldest: Time) -> _ {
+    let before: Time = found.unread_since.unwrap_or(Time::from_millis(i64::MAX));
+    // Also what a clock that was ahead has written.
+    let is_news = restore_points::verified_at.is_null().or(restore_points::verified_at.ne(oldest));
+    restore_points::table
+        .filter(restore_points::repository_id.eq(repository))
+        .filter(restore_points::stored_at.is_not_null())
+        .filter(restore_points::as_of.lt(before))
+        .filter(is_news)
+}
+
 /// What was waiting for damage to a repository to be healed no longer waits.
 pub fn end_wait_for_healing(conn: &mut Conn, repository: RepositoryId) -> QueryResult<()> {
     diesel::update(restore_points::table)
         .filter(restore_points::repository_id.eq(repository).and(restore_points::retest.eq(Retest::OnceHealed)))
         .set(restore_points::retest.eq(Retest::Due))
+        .execute(conn)
+        .map(drop)
+}
+
+/// No point of a repository waits for a test any more.
+pub fn end_retests(conn: &mut Conn, repository: RepositoryId) -> QueryResult<()> {
+    diesel::update(restore_points::table.filter(restore_points::repository_id.eq(repository)))
+        .filter(restore_points::retest.is_not_null())
+        .set(restore_points::retest.eq(None::<Retest>))
         .execute(conn)
         .map(drop)
 }
@@ -208,7 +291,7 @@ pub fn counts_on_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResul
     if retest == Some(Retest::OnceHealed) {
         return Ok(true);
     }
-    diesel::select(diesel::dsl::exists(
+    diesel::select(exists(
         copies::table
             .filter(copies::repository_id.eq(repository).and(copies::damaged_at.ge(received_at)))
             .filter(copies::location.eq(Location::Primary))
@@ -254,7 +337,7 @@ pub fn is_in_doubt(conn: &mut Conn, repository: RepositoryId, point_at: Time, si
         .eq(copies::repository_id)
         .and(objects::kind.eq(copies::kind))
         .and(objects::name.eq(copies::name));
-    diesel::select(diesel::dsl::exists(
+    diesel::select(exists(
         copies::table
             .inner_join(objects::table.on(is_its_object))
             .filter(copies::repository_id.eq(repository).and(copies::damaged_at.ge(since)))

@@ -5,6 +5,7 @@ use diesel::dsl::{case_when, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::id::{DeviceId, RepositoryId, RepositoryTokenId, TeamKeyId, UserId};
+use domain::key_holder::KeyHolder;
 use domain::object::{RepositoryState, TokenKind};
 use domain::space::Space;
 use domain::time::Time;
@@ -19,7 +20,7 @@ pub struct Repository {
     pub generation: i64,
     pub state: RepositoryState,
     /// The 64-byte master key in base64, sealed to the team key, or to the proof key if there is none, with
-    /// [`master_key_context`].
+    /// [`master_key_context`]; empty where the customer keeps it.
     pub sealed_master_key: String,
     pub team_key_id: Option<TeamKeyId>,
     pub quota_bytes: i64,
@@ -28,6 +29,8 @@ pub struct Repository {
     /// When its newest object was received; when it was made if it has none.
     pub newest_at: Time,
     pub created_at: Time,
+    /// Who has the master key: if that is the customer, nothing here opens it.
+    pub key_holder: KeyHolder,
 }
 
 impl Repository {
@@ -73,6 +76,27 @@ pub fn find(conn: &mut Conn, id: RepositoryId) -> QueryResult<Option<Repository>
 /// How many there are.
 pub fn count(conn: &mut Conn) -> QueryResult<i64> {
     repositories::table.count().get_result(conn)
+}
+
+/// How many there are whose master key this holder keeps.
+pub fn count_of(conn: &mut Conn, holder: KeyHolder) -> QueryResult<i64> {
+    repositories::table.filter(repositories::key_holder.eq(holder)).count().get_result(conn)
+}
+
+/// The repositories whose keys customers keep.
+pub fn of_customers(conn: &mut Conn) -> QueryResult<Vec<(RepositoryId, DeviceId)>> {
+    repositories::table
+        .filter(repositories::key_holder.eq(KeyHolder::Customer))
+        .order(repositories::id)
+        .select((repositories::id, repositories::device_id))
+        .load(conn)
+}
+
+/// Who keeps the keys to a device's backups: the customer, as soon as that is so for one of its repositories.
+pub fn key_holder_of(conn: &mut Conn, device: DeviceId) -> QueryResult<KeyHolder> {
+    let of_customer = repositories::device_id.eq(device).and(repositories::key_holder.eq(KeyHolder::Customer));
+    let is_there = diesel::select(exists(repositories::table.filter(of_customer))).get_result(conn)?;
+    Ok(if is_there { KeyHolder::Customer } else { KeyHolder::Server })
 }
 
 /// The repositories of a device, newest enrolment first.

@@ -104,7 +104,6 @@ impl RestorePoint {
     /// while its store is away.
     pub fn grade(&self, now: Time, is_store_away: bool) -> Grade {
         let holds = |until: Option<Time>| until.is_some_and(|it| now < it);
-        let was_tested = self.proven_at.or(self.partial_at).or(self.verified_at).is_some();
         if is_store_away {
             Grade::Unknown
         } else if self.failed_at.is_some() {
@@ -115,7 +114,8 @@ impl RestorePoint {
             Grade::Partial
         } else if holds(self.verified_until) {
             Grade::Verified
-        } else if was_tested {
+        // As of a device: it was proven once, and no longer is.
+        } else if self.proven_at.is_some() {
             Grade::OutOfDate
         } else {
             Grade::Stored

@@ -4,6 +4,7 @@ use crate::store::schema::{devices, teams};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use domain::id::TeamId;
+use domain::key_holder::KeyHolder;
 use domain::time::Time;
 
 /// A team.
@@ -33,6 +34,29 @@ pub fn find_by_name(conn: &mut Conn, name: &str) -> QueryResult<Option<Team>> {
 /// Every team, by name.
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<Team>> {
     teams::table.order((teams::name.asc(), teams::id.asc())).select(Team::as_select()).load(conn)
+}
+
+/// Who keeps the keys to the backups of a team's devices; the server for those without a team.
+pub fn key_holder(conn: &mut Conn, team: Option<TeamId>) -> QueryResult<KeyHolder> {
+    let Some(team) = team else { return Ok(KeyHolder::Server) };
+    let found = teams::table.find(team).select(teams::key_holder).first(conn).optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Whether nothing passes between two teams: they are two, and a customer keeps the keys of one.
+pub fn is_apart(conn: &mut Conn, one: Option<TeamId>, other: Option<TeamId>) -> QueryResult<bool> {
+    let holders = [key_holder(conn, one)?, key_holder(conn, other)?];
+    Ok(one != other && holders.contains(&KeyHolder::Customer))
+}
+
+/// The teams whose keys customers keep.
+pub fn of_customers(conn: &mut Conn) -> QueryResult<Vec<TeamId>> {
+    teams::table.filter(teams::key_holder.eq(KeyHolder::Customer)).select(teams::id).load(conn)
+}
+
+/// Leaves a team's keys to the customer. There is nothing that takes them back.
+pub fn hand_over(conn: &mut Conn, id: TeamId) -> QueryResult<()> {
+    diesel::update(teams::table.find(id)).set(teams::key_holder.eq(KeyHolder::Customer)).execute(conn).map(drop)
 }
 
 /// How many devices each team has; teams without one are left out.

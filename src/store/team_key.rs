@@ -4,6 +4,7 @@ use crate::store::repository::Repository;
 use crate::store::schema::{devices, repositories, team_keys, teams};
 use diesel::prelude::*;
 use domain::id::{RepositoryId, TeamId, TeamKeyId};
+use domain::key_holder::KeyHolder;
 use domain::time::Time;
 
 /// A team's key pair.
@@ -108,6 +109,7 @@ pub fn elsewhere(
     let mut next = repositories::table
         .inner_join(devices::table.on(devices::id.eq(repositories::device_id)))
         .filter(is_other.assume_not_null())
+        .filter(repositories::key_holder.eq(KeyHolder::Server))
         .order(repositories::id)
         .select(Repository::as_select())
         .limit(limit)
@@ -133,5 +135,8 @@ pub fn wrapped(conn: &mut Conn) -> QueryResult<i64> {
 
 /// How many repositories are sealed to the proof key itself.
 pub fn sealed_to_root(conn: &mut Conn) -> QueryResult<i64> {
-    repositories::table.filter(repositories::team_key_id.is_null()).count().get_result(conn)
+    repositories::table
+        .filter(repositories::team_key_id.is_null().and(repositories::key_holder.eq(KeyHolder::Server)))
+        .count()
+        .get_result(conn)
 }

@@ -5,11 +5,12 @@ use crate::store::object;
 use crate::store::restore_point::RestorePoint;
 use crate::store::schema::{copies, device_proof, devices, objects, repositories, restore_points};
 use crate::store::setting::COPY;
-use diesel::dsl::{count_star, exists, min, not};
+use diesel::dsl::{count_star, exists, max, min, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use domain::device::DeviceState;
 use domain::id::{DeviceId, RepositoryId};
+use domain::key_holder::KeyHolder;
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::role::Reach;
 use domain::time::Time;
@@ -297,6 +298,13 @@ macro_rules! lost_and_needed {
                     .is_null()
                     .or(device_proof::proven_tested_at.nullable().lt(copies::damaged_at)),
             )
+            // Nothing is proven where the customer keeps the key: what came since and was read back whole does without.
+            .filter(
+                repositories::key_holder
+                    .eq(KeyHolder::Server)
+                    .or(device_proof::verified_at.nullable().is_null())
+                    .or(device_proof::verified_at.nullable().le(copies::damaged_at)),
+            )
     };
 }
 
@@ -341,4 +349,10 @@ const SOME: usize = 500;
 pub fn lost_of(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Time>> {
     let has_none = COPY.entry(conn)?.is_none();
     lost_objects!(has_none).filter(repositories::device_id.eq(device)).select(min(copies::damaged_at)).first(conn)
+}
+
+/// When damage to a device's backups was found last, whatever a second store has of it.
+pub fn damaged_until(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Time>> {
+    let has_none = true;
+    lost_objects!(has_none).filter(repositories::device_id.eq(device)).select(max(copies::damaged_at)).first(conn)
 }

@@ -20,6 +20,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
 use domain::guard::GuardedAct;
+use domain::key_holder::{KeyHolder, left_out};
 use domain::role::Permission;
 use domain::shown::Shown;
 use domain::time::Time;
@@ -59,6 +60,8 @@ struct Recovery {
     advice: Option<&'static str>,
     /// How far the repositories are sealed to their teams' keys.
     wrapping: String,
+    /// How many no key of this server opens.
+    left_out: Option<String>,
 }
 
 /// A number as the page shows it.
@@ -105,14 +108,16 @@ async fn page(
 ) -> PageResult<SettingsPage> {
     let now = layout.now;
     let read = move |conn: &mut Conn| {
-        let recovery = (recovery_key::recoverability(conn, now)?, team_key::progress(conn)?);
+        let customers = store::repository::count_of(conn, KeyHolder::Customer)?;
+        let recovery = (recovery_key::recoverability(conn, now)?, team_key::progress(conn)?, customers);
         Ok::<_, Error>((store::mail::status(conn)?, host::proof_key_copy(conn, now)?, recovery))
     };
     let (outbox, proof_key_copy, recovery) = store.read(read).await?;
-    let (recovery, progress) = recovery;
+    let (recovery, progress, customers) = recovery;
     let (word, is_good) = recovery.word();
     let sentence = recovery.sentence(|at| layout.zone.full(at));
-    let recovery = Recovery { word, is_good, sentence, advice: recovery.advice(), wrapping: progress.sentence() };
+    let (advice, wrapping) = (recovery.advice(), progress.sentence());
+    let recovery = Recovery { word, is_good, sentence, advice, wrapping, left_out: left_out(customers) };
     let mail = MailStatus { from: config.mail.as_ref().map(|it| it.from.clone()), outbox };
     let (public_url, proof_key) = (config.public_url.clone(), config.proof_key.display().to_string());
     Ok(SettingsPage { layout, fields, version, errors, mail, public_url, proof_key, proof_key_copy, recovery })

@@ -9,14 +9,18 @@ use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::area::{Area, Place};
 use crate::web::flash::see_other;
-use crate::web::form;
+use crate::web::form::{self, Pairs};
+use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
+use crate::web::login::require_password;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
+use domain::guard::GuardedAct;
 use domain::id::TeamId;
+use domain::key_holder::{COSTS, HAS_DEVICES, KeyHolder};
 use domain::role::Permission;
 use domain::space::{Room, Space};
 use serde::Deserialize;
@@ -24,12 +28,12 @@ use serde::Deserialize;
 pub const AREA: Area = Area {
     place: Place::Settings { href: "/teams", label: "Teams", needs: Some(Permission::ManageUsers) },
     pages_with_forms: &["/teams"],
-    forms: &[("/teams/{id}/quotas", "/teams")],
+    forms: &[("/teams/{id}/quotas", "/teams"), ("/teams/{id}/key-handovers", "/teams/{id}/key")],
     ..Area::new(routes, &["teams"])
 };
 
 fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(add).service(set_quota);
+    config.service(list).service(add).service(set_quota).service(show_key).service(hand_over_keys);
 }
 
 #[derive(Template, WebTemplate)]
@@ -47,6 +51,7 @@ struct Row {
     device_count: i64,
     /// What its backups take of what they may; none without a limit.
     space: Option<Space>,
+    key_holder: KeyHolder,
 }
 
 impl Row {
@@ -58,12 +63,14 @@ impl Row {
 
 async fn load(store: &Store) -> PageResult<Vec<Row>> {
     let read = |conn: &mut Conn| -> Result<_> {
-        Ok((store::team::all(conn)?, store::team::device_counts(conn)?, store::team_quota::all(conn)?))
+        let customers = store::team::of_customers(conn)?;
+        Ok((store::team::all(conn)?, store::team::device_counts(conn)?, store::team_quota::all(conn)?, customers))
     };
-    let (teams, counts, quotas) = store.read(read).await?;
+    let (teams, counts, quotas, customers) = store.read(read).await?;
     let rows = teams.into_iter().map(|team| Row {
         device_count: counts.iter().find(|(id, _)| *id == team.id).map_or(0, |(_, count)| *count),
         space: quotas.iter().find(|it| it.team_id == team.id).map(TeamQuota::space),
+        key_holder: if customers.contains(&team.id) { KeyHolder::Customer } else { KeyHolder::Server },
         team,
     });
     Ok(rows.collect())
@@ -101,6 +108,52 @@ async fn set_quota(
 #[get("/teams")]
 async fn list(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
     Ok(ListPage { layout, teams: load(&store).await?, name: String::new(), errors: FieldErrors::new() })
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "team/key.html")]
+struct KeyPage {
+    layout: Layout,
+    row: Row,
+    errors: FieldErrors,
+}
+
+async fn load_one(store: &Store, id: TeamId) -> PageResult<Row> {
+    let found = load(store).await?.into_iter().find(|it| it.team.id == id);
+    Ok(found.ok_or(Error::NotFound("team"))?)
+}
+
+#[get("/teams/{id}/key")]
+async fn show_key(
+    _: Can<ManageUsers>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<TeamId>,
+) -> PageResult<impl Responder> {
+    Ok(KeyPage { layout, row: load_one(&store, *id).await?, errors: FieldErrors::new() })
+}
+
+#[post("/teams/{id}/key-handovers")]
+async fn hand_over_keys(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    (id, form): (Path<TeamId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    let (id, acting, now, password) = (*id, by.acting(), clock.now(), form::value(&form, "password"));
+    let done = match require_password(GuardedAct::HandOverKeys, &by, (&store, &clock, &shared), password).await {
+        Ok(()) => store.act(move |conn| service::team::hand_over_keys(conn, &acting, id, now)).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(team) => {
+            Ok(see_other("/teams", Some(&format!("The customer keeps the keys of {} from now on.", team.name))))
+        }
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
+            refusal.again(&KeyPage { layout, row: load_one(&store, id).await?, errors })
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -148,6 +148,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/stores.json", May(P::ViewDevices)),
     ("get", "/teams", May(P::ManageUsers)),
     ("post", "/teams", May(P::ManageUsers)),
+    ("get", "/teams/{id}/key", May(P::ManageUsers)),
+    ("post", "/teams/{id}/key-handovers", May(P::ManageUsers)),
     ("post", "/teams/{id}/quotas", May(P::ManageUsers)),
     ("get", "/users", May(P::ManageUsers)),
     ("post", "/users", May(P::ManageUsers)),

@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with files, a state directory, and what the agent says.
 pub struct Device {
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     events: Receiver<Event>,
     progress: Arc<Watch>,
 }
@@ -782,7 +782,7 @@ pub fn order_restore_as(
     });
     let Some(crossing) = asked.crossing().unwrap() else { return asked };
     let seen = service::approval::digest(&crossing).unwrap();
-    as_person(server, &person(server, "carol"), move |conn, by| {
+    as_person(server, &person(server, &format!("carol-{}", to.enrollment().device_id)), move |conn, by| {
         match service::restore::approve(conn, by, asked.id, &seen, now)? {
             service::restore::Decision::Approved(it) => Ok(it),
             service::restore::Decision::Ended(it) => panic!("{it:?}"),

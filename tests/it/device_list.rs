@@ -119,6 +119,7 @@ fn part((device, status, proof): &Any, now: Time) -> Option<Part> {
         proven: point(proof.proven_point_id, proof.proven_at),
         damaged: Damaged { amount: Amount { files: proof.damaged_files, bytes: 0 }, names: Vec::new() },
         store_away_since: None,
+        key_holder: evidence.key_holder,
     })
     .part()
 }

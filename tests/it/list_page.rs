@@ -100,7 +100,7 @@ fn each_person_keeps_the_columns_that_they_want_to_see() {
         assert_eq!(visit.post("/devices/columns", wrong).status, 422);
     }
     assert_eq!(headings(&text(&visit.get("/devices"))).len(), 8, "a wrong form keeps nothing");
-    assert_eq!(text(&visit.get("/devices.csv")).lines().next().unwrap().split(',').count(), 26, "a file has all");
+    assert_eq!(text(&visit.get("/devices.csv")).lines().next().unwrap().split(',').count(), 27, "a file has all");
 }
 
 fn visit_user(server: &TestServer) -> domain::id::UserId {

@@ -39,6 +39,7 @@ mod guarantees;
 mod guard;
 mod incident;
 mod incident_page;
+mod key_holder;
 mod kill;
 mod list_page;
 mod loopback;

@@ -6,6 +6,7 @@ use crate::support::{NOW, TestDatabase};
 use diesel::connection::SimpleConnection;
 use domain::activity::Action;
 use domain::id::{DeviceId, RepositoryId};
+use domain::key_holder::KeyHolder;
 use domain::object::RepositoryState;
 use domain::recovery_key::Recoverability;
 use domain::time::{hours, minutes};
@@ -111,6 +112,7 @@ pub fn add_repositories(store: &Store, device: DeviceId, proof: &seal::PublicKey
                     object_count: 0,
                     newest_at: NOW,
                     created_at: NOW,
+                    key_holder: KeyHolder::Server,
                 };
                 store::repository::insert(conn, &repository)?;
             }

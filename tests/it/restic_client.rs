@@ -59,7 +59,13 @@ fn client_token_with(
     let key = service::backup::keep(&*door.blobs, repository.id, ObjectKind::Keys, key).unwrap();
     let (draft, now) = (draft.clone(), door.clock.now());
     door.store.act_blocking(move |conn| {
-        service::repository::make_client_token(conn, &people::by(by, &Reach::All), &key, &draft, now)
+        service::repository::make_client_token(
+            conn,
+            &people::by(by, &Reach::All),
+            (key.key.repository, Some(&key)),
+            &draft,
+            now,
+        )
     })
 }
 

@@ -7,6 +7,7 @@ use super::identity::Identity;
 use super::net::backoff::random;
 use super::net::client::{Client, Signer};
 use super::net::http::Http;
+use super::own_key::OwnKey;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
@@ -18,7 +19,7 @@ use super::{Agent, Surroundings};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use wire::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};
+use wire::{ENROLL, Enroll, Enrolled, OwnRepository, RepositoryCredentials, credentials_context};
 
 /// What a person provides to join a device.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,8 @@ pub struct Request {
     pub mounts: bool,
     /// Whether to join even though this device is already enrolled.
     pub again: bool,
+    /// Where the key to the backups is, or is to be written, if the customer keeps it.
+    pub key_file: Option<PathBuf>,
 }
 
 /// An enrolment under way.
@@ -45,6 +48,9 @@ struct Joining {
     /// The token the keys were made for: with another token, the server would take them for another device's.
     token_hash: String,
     identity: Identity,
+    /// The key that the customer keeps, and the repository that was made with it.
+    #[serde(default)]
+    own: Option<(OwnKey, OwnRepository)>,
     /// None until the server has answered.
     joined: Option<Joined>,
 }
@@ -58,6 +64,8 @@ impl Record for Joining {
 struct Joined {
     enrollment: Enrollment,
     credentials: Credentials,
+    #[serde(default)]
+    own_key: Option<OwnKey>,
     clock: ClockOffset,
     roots: Roots,
     policy: Policy,
@@ -78,14 +86,15 @@ impl Agent {
         let forbidden = Forbidden { state: state.dir().to_owned(), home: around.home.clone() };
         let folders = protect::check(&request.protect, &forbidden)?;
         let mut joining = keys(&state, request.token.trim())?;
+        bring_own(&state, &mut joining, request)?;
         let mut marks: Marks = state.find()?.unwrap_or_default();
         protect::invent(&mut marks, &folders)?;
         state.put(&marks)?;
         let marked = protect::mark(&folders, &marks)?;
-        match join(&state, &around, request, &joining.identity, &folders) {
+        match join(&state, &around, request, &joining, &folders) {
             Ok((enrolled, clock)) => {
                 let roots = Roots { roots: marked.roots, mounts: request.mounts };
-                joining.joined = Some(read(enrolled, &joining.identity, &around, request, (roots, clock))?);
+                joining.joined = Some(read(enrolled, &joining, &around, request, (roots, clock))?);
                 state.put(&joining)?;
                 Self::open(state, around)
             }
@@ -103,18 +112,45 @@ fn keys(state: &State, token: &str) -> Result<Joining> {
     if let Some(joining) = state.find::<Joining>()?.filter(|it| it.token_hash == token_hash) {
         return Ok(joining);
     }
-    let joining = Joining { token_hash, identity: Identity::generate()?, joined: None };
+    let joining = Joining { token_hash, identity: Identity::generate()?, own: None, joined: None };
     state.put(&joining)?;
     Ok(joining)
+}
+
+/// Reads or makes the key that the customer keeps, and the repository that goes with it: the same at a second try.
+fn bring_own(state: &State, joining: &mut Joining, request: &Request) -> Result<()> {
+    let Some(path) = &request.key_file else {
+        // Otherwise whoever runs the server could have what comes next sealed to its own key.
+        if state.find::<OwnKey>()?.is_some() {
+            bail!("the customer keeps the key to this device’s backups: name its file with --key-file");
+        }
+        joining.own = None;
+        return Ok(());
+    };
+    let key = OwnKey::read_or_make(path)?;
+    if state.find::<OwnKey>()?.is_some_and(|it| it != key) {
+        bail!(
+            "{} has another key than this device has, which opens its earlier backups: keep that one \
+             (`holdfast-agent key show`), and name its file, or choose another state directory",
+            path.display()
+        );
+    }
+    if joining.own.as_ref().is_none_or(|(had, _)| *had != key) {
+        let made = key.make_repository()?;
+        joining.own = Some((key, made));
+        state.put(&*joining)?;
+    }
+    Ok(())
 }
 
 fn join(
     state: &State,
     around: &Surroundings,
     request: &Request,
-    identity: &Identity,
+    joining: &Joining,
     folders: &[PathBuf],
 ) -> Result<(Enrolled, ClockOffset)> {
+    let identity = &joining.identity;
     let (hardware, enrollment) = (around.platform.hardware(), state.find::<Enrollment>()?);
     let name = request.name.clone().filter(|it| !it.trim().is_empty()).unwrap_or(hardware.host_name);
     let message = Enroll {
@@ -132,6 +168,7 @@ fn join(
         protected_roots: folders.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
         device_id: enrollment.as_ref().map(|it| it.device_id),
         device_generation: enrollment.map(|it| it.generation),
+        own_repository: joining.own.as_ref().map(|(_, it)| it.clone()),
     };
     let signer = Signer { identity: identity.clone(), subject: "enroll".to_owned(), audience: request.server.clone() };
     let offset = state.find::<ClockOffset>()?.unwrap_or_default().millis;
@@ -146,15 +183,26 @@ fn join(
 /// Reads the server's answer: only this device can open the credentials.
 fn read(
     enrolled: Enrolled,
-    identity: &Identity,
+    joining: &Joining,
     around: &Surroundings,
     request: &Request,
     (roots, clock): (Roots, ClockOffset),
 ) -> Result<Joined> {
     let context = credentials_context(enrolled.device_id, enrolled.generation);
-    let opened = identity.open(&context, &enrolled.sealed_credentials)?;
-    let credentials: RepositoryCredentials =
+    let opened = joining.identity.open(&context, &enrolled.sealed_credentials)?;
+    let mut credentials: RepositoryCredentials =
         serde_json::from_slice(&opened).context("reading the repository's credentials")?;
+    let own_key = joining.own.as_ref().map(|(key, _)| key.clone());
+    match &own_key {
+        // It made a repository itself, and so has its key.
+        Some(_) if !credentials.password.is_empty() => bail!(
+            "the server does not know of keys that the customer keeps: it would have the key to these backups. Nothing \
+             was enrolled here; remove the device in the console"
+        ),
+        Some(key) => key.password().clone_into(&mut credentials.password),
+        None if credentials.password.is_empty() => bail!("the server sent no password for the repository"),
+        None => {}
+    }
     Ok(Joined {
         enrollment: Enrollment {
             server: request.server.clone(),
@@ -169,6 +217,7 @@ fn read(
             enrolled_at: around.clock.now(),
         },
         credentials: Credentials(credentials),
+        own_key,
         clock,
         roots,
         policy: Policy { policy: enrolled.policy, next_check_in_seconds: enrolled.next_check_in_seconds },
@@ -184,6 +233,9 @@ pub(super) fn finish_joining(state: &State) -> Result<()> {
     let Some(Joining { identity, joined: Some(joined), .. }) = state.find()? else { return Ok(()) };
     state.put(&identity)?;
     state.put(&joined.credentials)?;
+    if let Some(key) = &joined.own_key {
+        state.put(key)?;
+    }
     state.put(&joined.clock)?;
     state.put(&joined.roots)?;
     state.put(&joined.policy)?;
@@ -234,7 +286,7 @@ mod tests {
         let enrollment = Enrollment { generation: 2, ..state.get().unwrap() };
         let (credentials, roots) = (state.get().unwrap(), state.get().unwrap());
         let (clock, policy) = (ClockOffset::default(), Policy::default());
-        joining.joined = Some(Joined { enrollment, credentials, clock, roots, policy });
+        joining.joined = Some(Joined { enrollment, credentials, own_key: None, clock, roots, policy });
         state.put(&joining).unwrap();
         let (command_id, restore_id) = (domain::id::CommandId::generate(NOW), domain::id::RestoreId::generate(NOW));
         state.put(&UndoJournal { command_id, restore_id, report: None }).unwrap();

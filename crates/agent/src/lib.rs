@@ -10,6 +10,7 @@ mod command;
 mod enroll;
 mod identity;
 pub mod net;
+mod own_key;
 pub mod platform;
 pub mod progress;
 mod protect;
@@ -25,6 +26,7 @@ pub use command::Order;
 pub use enroll::Request as EnrollRequest;
 pub use identity::Identity;
 pub use net::backoff::Stop;
+pub use own_key::OwnKey;
 pub use restore::{Outcome as RestoreOutcome, Undoable};
 pub use wipe::accepted as accepted_wipe;
 

@@ -64,6 +64,7 @@ text_enum! {
         TeamAdded = "team_added",
         TeamQuotaChanged = "team_space_changed",
         TeamFull = "team_space_full",
+        TeamKeyHandedOver = "team_key_handed_over",
         ApiTokenMade = "api_token_made",
         ApiTokenRevoked = "api_token_revoked",
         SettingChanged = "setting_changed",

@@ -58,6 +58,8 @@ text_enum! {
         MakeHold = "make_hold",
         LiftHold = "lift_hold",
         ApproveHoldLift = "approve_hold_lift",
+        /// Leaving the keys to a team's backups to the customer, for good.
+        HandOverKeys = "hand_over_keys",
     }
 }
 
@@ -152,6 +154,7 @@ impl GuardedAct {
             Self::ChangeSettings => Guard { told: Told::Overseers, wait: Wait::Settles, ..by(P::ManageSettings) },
             Self::LoosenPolicy => Guard { told: Told::Overseers, ..by(P::EditPolicies) },
             Self::MakeApiToken => by(P::ManageUsers),
+            Self::HandOverKeys => Guard { told: Told::Overseers, ..by(P::ManageUsers) },
             Self::ChangePassword => fresh,
             Self::LengthenRetention => Guard { told: Told::Overseers, ..by(P::ManageSettings) },
             Self::ShortenRetention => Guard {
@@ -262,6 +265,7 @@ mod tests {
                 A::ChangeSettings => (Some(P::ManageSettings), true, Told::Overseers, Wait::Settles, None, false),
                 A::LoosenPolicy => told(P::EditPolicies, Told::Overseers),
                 A::MakeApiToken => plain(P::ManageUsers),
+                A::HandOverKeys => told(P::ManageUsers, Told::Overseers),
                 A::ChangePassword => (None, true, Told::Nobody, Wait::None, None, false),
                 A::LengthenRetention => told(P::ManageSettings, Told::Overseers),
                 A::ShortenRetention => {

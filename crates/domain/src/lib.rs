@@ -28,6 +28,7 @@ pub mod ground;
 pub mod guard;
 pub mod id;
 pub mod incident;
+pub mod key_holder;
 pub mod loss;
 pub mod manifest;
 pub mod name;

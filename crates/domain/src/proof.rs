@@ -2,6 +2,7 @@
 //!
 //! Nothing here is green by default: a level is reached through evidence, evidence has an expiry, and unknown
 //! is a separate grade.
+use crate::key_holder::KeyHolder;
 use crate::text::text_enum;
 use crate::time::Time;
 use crate::words::{counted, number};
@@ -106,6 +107,8 @@ pub struct Evidence {
     pub noted_at: Option<Time>,
     /// Since when the store that holds all this cannot be read; none while it can, or if it holds nothing.
     pub store_away_since: Option<Time>,
+    /// Who can open the backups: where that is the customer, nothing counts as a proof, whoever wrote it down.
+    pub key_holder: KeyHolder,
 }
 
 /// A restore point at some level: when it was received, when it was tested, and until when the evidence holds.
@@ -130,9 +133,10 @@ impl Evidence {
             return if self.newest_at.is_some() { Level::Reported } else { Level::Never };
         }
         let holds = |held: Option<Held>| self.failed_at.is_none() && held.is_some_and(|it| it.holds(now));
-        if holds(self.proven) {
+        let can_prove = self.key_holder.can_prove();
+        if can_prove && holds(self.proven) {
             Level::Proven
-        } else if holds(self.partial) {
+        } else if can_prove && holds(self.partial) {
             Level::Partial
         } else if holds(self.verified) {
             Level::Verified
@@ -158,9 +162,10 @@ impl Evidence {
             return Grade::Unknown;
         }
         let level = self.level(now);
-        let held = [self.verified, self.partial, self.proven].into_iter().flatten();
+        let proven = self.proven.filter(|_| self.key_holder.can_prove());
+        let held = [self.verified, self.partial, proven].into_iter().flatten();
         let is_by_a_wrong_clock = { held }.any(|it| is_ahead(it.tested_at, now));
-        match (level, self.proven) {
+        match (level, proven) {
             (Level::Proven | Level::CopyProven, _) => Grade::Proven,
             (_, _) if is_by_a_wrong_clock => Grade::Unknown,
             (Level::Partial, _) => Grade::Partial,
@@ -260,6 +265,25 @@ mod tests {
         for (evidence, expected) in cases {
             assert_eq!(evidence.grade(NOW), expected, "{evidence:?}");
         }
+    }
+
+    #[test]
+    fn without_the_key_nothing_is_proven_whatever_the_evidence_says() {
+        let seen = Some(NOW - hours(1));
+        let all = Evidence {
+            newest_at: seen,
+            stored_at: seen,
+            verified: held(1, 5),
+            partial: held(1, 5),
+            proven: held(1, 5),
+            key_holder: KeyHolder::Customer,
+            ..Evidence::default()
+        };
+        assert_eq!((all.level(NOW), all.grade(NOW)), (Level::Verified, Grade::Verified));
+        let old = Evidence { verified: held(90, -1), partial: None, proven: held(90, -1), ..all };
+        assert_eq!((old.level(NOW), old.grade(NOW)), (Level::Stored, Grade::Stored), "nor was it ever");
+        let unread = Evidence { verified: None, ..all };
+        assert_eq!((unread.level(NOW), unread.grade(NOW)), (Level::Stored, Grade::Stored));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::fact::FactKind;
 use crate::guard::GuardedAct;
 use crate::id::{self, *};
+use crate::key_holder::KeyHolder;
 use crate::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::proof::{Level, Retest, TestCause, TestResult, TestState};
 use crate::restore::{Conflict, RestoreState, UndoState};
@@ -51,7 +52,7 @@ text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict, UndoState,
     Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
-    GuardedAct, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
+    GuardedAct, KeyHolder, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

@@ -12,6 +12,8 @@ mod crypto;
 mod fault;
 mod id;
 mod index;
+#[cfg(feature = "make")]
+mod make;
 mod name;
 mod pack;
 mod reader;
@@ -25,6 +27,8 @@ pub use crypto::MasterKey;
 pub use fault::{Fault, Problem, Result};
 pub use id::Id;
 pub use index::{BlobKind, Copies, Index};
+#[cfg(feature = "make")]
+pub use make::{Made, NotMade, make};
 pub use name::{encode as encode_name, is_safe, unescape};
 pub use pack::{HeaderEntry, parse_header};
 pub use reader::{Access, Repository, Seen};

@@ -132,6 +132,19 @@ pub struct Enroll {
     /// Which of its enrolments: a machine that another one replaced joins as a separate device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_generation: Option<i64>,
+    /// The repository it made, where the customer keeps the key: then the answer has no password, and nobody but the
+    /// device and whoever has its key file opens what it backs up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_repository: Option<OwnRepository>,
+}
+
+/// The first two objects of a repository that the device itself made. To the server they are only bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OwnRepository {
+    /// The stored bytes of `config`, base64; at most 4,096.
+    pub config: String,
+    /// The stored bytes of the first of `keys/`, base64; at most 4,096.
+    pub key: String,
 }
 
 /// The answer to [`Enroll`].
@@ -158,7 +171,7 @@ pub struct Enrolled {
 pub struct RepositoryCredentials {
     /// The password for the backup door; the user name is the repository's id.
     pub token: String,
-    /// The password of the repository's key.
+    /// The password of the repository's key; empty where the device made the repository.
     pub password: String,
 }
 
@@ -312,7 +325,8 @@ pub struct RestoreOrder {
 pub struct RestoreSecret {
     /// The password for the backup door, valid for reading this repository as it was at the restore point.
     pub ticket: String,
-    /// The 64-byte master key, base64: 32 bytes AES-256, 16 bytes Poly1305 k, 16 bytes r.
+    /// The 64-byte master key, base64: 32 bytes AES-256, 16 bytes Poly1305 k, 16 bytes r. Empty where the customer
+    /// keeps it: the device has it in its key file.
     pub master_key: String,
 }
 

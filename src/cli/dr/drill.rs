@@ -16,6 +16,7 @@ use anyhow::Context;
 use clock::Clock;
 use domain::activity::Actor;
 use domain::id::DeviceId;
+use domain::key_holder::{KeyHolder, devices_left_out};
 use domain::proof::TestResult;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -56,6 +57,8 @@ struct Outcome {
     #[serde(flatten)]
     report: report::Report,
     tests: Vec<Drilled>,
+    /// Devices whose backups no share opens: not tested.
+    of_customers: i64,
     seconds: f64,
 }
 
@@ -87,9 +90,10 @@ pub fn run(options: DrillOptions, file: Options) -> anyhow::Result<ExitCode> {
         parallel: 2,
     };
     let tests = test_all(&prover)?;
+    let of_customers = i64::try_from(prover.store.read_blocking(service::copy_proof::of_customers)?.len())?;
     let report = report::Report::of(&done);
     let is_good = report.is_complete() && tests.iter().all(|it| it.result == TestResult::Passed.as_str());
-    let outcome = Outcome { report, tests, seconds: begun.elapsed().as_secs_f64() };
+    let outcome = Outcome { report, tests, of_customers, seconds: begun.elapsed().as_secs_f64() };
     show(&outcome, json)?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -106,10 +110,13 @@ fn test_all(prover: &Prover) -> anyhow::Result<Vec<Drilled>> {
     Ok(drilled)
 }
 
-/// The devices that have a backup.
+/// The devices that have a backup which can be tested here.
 fn with_backups(conn: &mut Conn) -> Result<BTreeSet<DeviceId>, Error> {
     let mut found = BTreeSet::new();
     for id in store::ground::repositories(conn)? {
+        if store::repository::find(conn, id)?.is_some_and(|it| it.key_holder == KeyHolder::Customer) {
+            continue;
+        }
         found.extend(store::restore_point::newest_stored(conn, id)?.map(|it| it.device_id));
     }
     Ok(found)
@@ -136,6 +143,10 @@ fn show(outcome: &Outcome, json: bool) -> anyhow::Result<()> {
     for it in &outcome.tests {
         table.row([it.device.clone(), it.result.to_owned(), it.summary.clone()]);
     }
-    print(&format!("\n{}\nThe drill took {:.0} s. Nothing was changed.\n", table.text(), outcome.seconds));
+    print(&format!("\n{}\n", table.text()));
+    if let Some(it) = devices_left_out(outcome.of_customers) {
+        print(&format!("{it}\n"));
+    }
+    print(&format!("The drill took {:.0} s. Nothing was changed.\n", outcome.seconds));
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::store::repository::Repository;
 use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
 use domain::console_copy::{Holder, HolderKey};
+use domain::key_holder::KeyHolder;
 use domain::time::Time;
 use secret::recovery::RecoveryKey;
 use std::path::{Path, PathBuf};
@@ -100,6 +101,10 @@ pub fn renew(store: &Store, brought: &Brought, path: &Path, now: Time) -> anyhow
     for id in ids {
         let found = store.read_blocking(move |conn| store::repository::find(conn, id))?;
         let Some(repository) = found else { continue };
+        // It was never here, and is opened as before by whoever keeps it.
+        if repository.key_holder == KeyHolder::Customer {
+            continue;
+        }
         match brought.master_key(store, &repository) {
             Ok(master_key) => {
                 let sealed = keys.seal_master_key(id, &master_key)?;

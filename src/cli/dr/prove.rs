@@ -8,6 +8,7 @@ use crate::cli::recovery_key::read_shares;
 use crate::cli::serve::told_to_stop;
 use crate::cli::write::WriteOptions;
 use crate::config::{Config, Options};
+use crate::error::Error;
 use crate::proof;
 use crate::proof::copy_alone::CopyAlone;
 use crate::proof::runner::Runner;
@@ -17,6 +18,7 @@ use anyhow::{Context, bail};
 use clock::Clock;
 use domain::copy_proof::stopped_at;
 use domain::id::DeviceId;
+use domain::key_holder::devices_left_out;
 use domain::proof::TestResult;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -62,13 +64,17 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     }
     let store = Store::open_read_only(&config.database)?;
     // Before anybody types shares.
-    let mut candidates = store.read_blocking(copy_proof::candidates)?;
+    let (mut candidates, customers) =
+        store.read_blocking(|conn| Ok::<_, Error>((copy_proof::candidates(conn)?, copy_proof::of_customers(conn)?)))?;
+    let customers = i64::try_from(customers.iter().filter(|it| device.is_none_or(|id| id == **it)).count())?;
     if let Some(device) = device {
         candidates.retain(|it| it.device.id == device);
     }
     if candidates.is_empty() {
-        bail!("there is no such device with a backup");
+        bail!(devices_left_out(customers).unwrap_or_else(|| "there is no such device with a backup".to_owned()));
     }
+    // Also with --json: on the error stream, before anybody types shares.
+    devices_left_out(customers).iter().for_each(|it| say(it));
     let copy = known_second_store(&config, &store)?;
     // Shares, and nothing as good as them: that they can be read is part of what is shown.
     let key = read_shares()?;

@@ -5,6 +5,7 @@ use crate::cli::output::{Table, print, print_json};
 use crate::error::Error;
 use crate::store::{self, Store};
 use domain::id::RepositoryId;
+use domain::key_holder::KeyHolder;
 use domain::words;
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ pub struct DeviceBack {
     pub newest_backup: Option<String>,
     /// Why its backups cannot be opened; none if they can.
     pub closed: Option<String>,
+    /// Whether the customer keeps the key: nothing here opens them, as before.
+    pub is_of_customer: bool,
 }
 
 impl Report {
@@ -55,6 +58,7 @@ impl Report {
                 newer: back.newer,
                 newest_backup: None,
                 closed: Some(format!("{error:#}")),
+                is_of_customer: false,
             })
         });
         let devices = devices.collect();
@@ -96,6 +100,7 @@ fn device(store: &Store, id: RepositoryId, back: Back, closed: Option<String>) -
             newer: back.newer,
             newest_backup: newest.map(|it| it.received_at.iso()),
             closed,
+            is_of_customer: repository.key_holder == KeyHolder::Customer,
         })
     })
 }
@@ -111,7 +116,11 @@ pub fn print_report(report: &Report, json: bool) -> anyhow::Result<()> {
     }
     let mut table = Table::new(&["DEVICE", "SERIAL", "NEWEST BACKUP", "OBJECTS", "SIZE", "MISSING", "OPENS"]);
     for it in &report.devices {
-        let opens = it.closed.clone().map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
+        let opens = match &it.closed {
+            Some(why) => format!("no: {why}"),
+            None if it.is_of_customer => "only with the customer’s key".to_owned(),
+            None => "yes".to_owned(),
+        };
         let newest = it.newest_backup.clone().unwrap_or_else(|| "none".to_owned());
         let (objects, size) = (words::number(it.objects as u64), words::bytes(it.bytes));
         table.row([it.name.clone(), it.serial.clone(), newest, objects, size, words::number(it.missing as u64), opens]);

@@ -19,6 +19,7 @@ use crate::store::{self, Conn, Store};
 use anyhow::{Context, anyhow};
 use clock::Clock;
 use domain::console_copy::Holder;
+use domain::key_holder::{KeyHolder, left_out};
 use domain::recovery_key::Recoverability;
 use domain::words::counted;
 use secret::recovery::{NEEDED, RecoveryKey, SHARES, Share};
@@ -217,10 +218,11 @@ impl From<Kept> for Row {
 
 fn list(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
     let now = Clock::System.now();
-    let facts = |conn: &mut Conn| -> Result<(Vec<Kept>, Recoverability), Error> {
-        Ok((store::recovery_key::all(conn)?, recovery_key::recoverability(conn, now)?))
+    let facts = |conn: &mut Conn| -> Result<(Vec<Kept>, Recoverability, i64), Error> {
+        let customers = store::repository::count_of(conn, KeyHolder::Customer)?;
+        Ok((store::recovery_key::all(conn)?, recovery_key::recoverability(conn, now)?, customers))
     };
-    let (keys, found) = read.open(file)?.read_blocking(facts)?;
+    let (keys, found, customers) = read.open(file)?.read_blocking(facts)?;
     let rows: Vec<Row> = keys.into_iter().map(Row::from).collect();
     if read.json {
         print_json(&rows)?;
@@ -232,5 +234,8 @@ fn list(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
         table.row([it.name, it.made_at, or_dash(it.confirmed_at), or_dash(it.confirmed_by), or_dash(it.retired_at)]);
     }
     print(&format!("{}\n{}\n", table.text(), found.sentence(domain::time::Time::iso)));
+    if let Some(it) = left_out(customers) {
+        print(&format!("{it}\n"));
+    }
     Ok(ExitCode::SUCCESS)
 }

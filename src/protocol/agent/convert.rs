@@ -1,10 +1,13 @@
 //! From the wire to what the server works with, and back.
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::service::check_in::{Answer, Report};
 use crate::service::enrollment::agent::{Joined, Joining};
 use crate::service::enrollment::join::Newcomer;
-use crate::service::repository::Prepared;
+use crate::service::repository::{OwnRepository, Prepared};
 use anyhow::Context;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use domain::backup::{Backup, FailedBackup};
 use domain::channel::Channel;
 use domain::command::{Ending, Instruction, Order};
@@ -14,8 +17,12 @@ use domain::{restore, wipe};
 use secret::seal;
 use wire::{Command, CommandResult, Payload};
 
-pub fn joining(said: wire::Enroll) -> Joining {
-    Joining {
+/// What an agent says when it joins.
+///
+/// # Errors
+/// When its own repository is not base64.
+pub fn joining(said: wire::Enroll) -> Result<Joining> {
+    Ok(Joining {
         newcomer: Newcomer {
             token: said.token,
             name: said.name,
@@ -32,6 +39,15 @@ pub fn joining(said: wire::Enroll) -> Joining {
         agent_version: said.agent_version,
         sealing_key: said.sealing_key,
         protected_roots: said.protected_roots,
+        own_repository: said.own_repository.map(own_repository).transpose()?,
+    })
+}
+
+fn own_repository(said: wire::OwnRepository) -> Result<OwnRepository> {
+    let read = |text: &str| BASE64_STANDARD.decode(text).map(Bytes::from);
+    match (read(&said.config), read(&said.key)) {
+        (Ok(config), Ok(key)) => Ok(OwnRepository { config, key }),
+        (Err(_), _) | (_, Err(_)) => Err(Error::invalid("own_repository", "a config and a key, both in base64")),
     }
 }
 

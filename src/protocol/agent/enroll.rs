@@ -13,7 +13,7 @@ use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{address, body, convert, copy, request, signed};
 use crate::service::enrollment::agent::{self, Joining};
 use crate::service::enrollment::{TokenRefusal, join};
-use crate::service::repository::{Prepared, Recipients};
+use crate::service::repository::{OwnRepository, Prepared, Recipients};
 use crate::store::Store;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, post};
@@ -51,7 +51,7 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Joining, Cl
     let body = body::read(payload, LIMIT, |_| Ok(())).await?;
     let message: Enroll = body::parse(&body)?;
     let claims = check_signature(request, &token, &message, &body, now)?;
-    let message = convert::joining(message);
+    let message = convert::joining(message)?;
     agent::check(&message)?;
     Ok((message, claims))
 }
@@ -64,8 +64,10 @@ async fn run(request: &HttpRequest, message: Joining) -> Result<Enrolled, Fault>
     let asked = message.newcomer.clone();
     let admitted = store.read(move |conn| join::admit(conn, &asked, now)).await?;
     let (token, _) = admitted.map_err(|it| refused(shared, from, it))?;
-    let to = store.read(move |conn| agent::recipients(conn, token.team_id)).await?;
-    let prepared = prepare(request, to, now).await?;
+    let (team, brought) = (token.team_id, message.clone());
+    let read = move |conn: &mut _| agent::check_key(conn, team, &brought).and_then(|()| agent::recipients(conn, team));
+    let to = store.read(read).await?;
+    let prepared = prepare(request, (to, message.own_repository.clone()), now).await?;
     let of_device = Arc::clone(&prepared);
     let joined = store.act(move |conn| agent::enroll(conn, &message, &of_device, &from.to_string(), now)).await?;
     let joined = joined.map_err(|it| refused(shared, from, it))?;
@@ -103,14 +105,23 @@ fn check_signature(
     ))
 }
 
-/// Creates the repository and stores its first objects: slow, so it comes before the transaction.
-async fn prepare(request: &HttpRequest, to: Recipients, now: Time) -> Result<Arc<Prepared>, Fault> {
+/// Creates the repository, or takes the one that the device made, and stores its first objects: slow, so it comes before the
+/// transaction.
+async fn prepare(
+    request: &HttpRequest,
+    (to, own): (Recipients, Option<OwnRepository>),
+    now: Time,
+) -> Result<Arc<Prepared>, Fault> {
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
     let gate = data::<Shared>(request)?.preparing();
     // The client's patience bounds the wait; a stopping server drops those waiting.
     let _turn = gate.acquire_owned().await.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")))?;
     body::off_the_worker(move || {
-        let prepared = Prepared::make(&to, RepositoryId::generate(now))?;
+        let id = RepositoryId::generate(now);
+        let prepared = match own {
+            Some(own) => Prepared::adopt(to.proof, id, own)?,
+            None => Prepared::make(&to, id)?,
+        };
         prepared.store(blobs.as_ref())?;
         Ok(Arc::new(prepared))
     })

@@ -12,6 +12,7 @@ use crate::store::repository::Repository;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor};
 use domain::id::RepositoryId;
+use domain::key_holder::KeyHolder;
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
 use domain::words::counted;
@@ -61,11 +62,16 @@ pub fn show_again(conn: &mut Conn, id: RepositoryId) -> Result<()> {
     Ok(())
 }
 
-/// What is to be avoided of a repository; none if it is what is avoided.
+/// What is to be avoided of a repository; none if it is what is avoided, or the customer keeps the key.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn to_avoid(conn: &mut Conn, id: RepositoryId) -> Result<Option<ToAvoid>> {
+    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
+    // Nobody here can read its indexes.
+    if repository.key_holder == KeyHolder::Customer {
+        return Ok(None);
+    }
     let packs = store::uncopied::lost_packs(conn, id)?;
     let avoided = store::avoided_pack::avoided(conn, id)?;
     // What came back may be named only by an index that is hidden on account of another pack.
@@ -73,7 +79,6 @@ pub fn to_avoid(conn: &mut Conn, id: RepositoryId) -> Result<Option<ToAvoid>> {
     if packs.is_empty() || (!has_regained && packs.iter().all(|it| avoided.contains(it))) {
         return Ok(None);
     }
-    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
     let shown = store::object::list(conn, id, ObjectKind::Index, None)?;
     // Locks come and go.
     let is_shown = |it: &Object| match it.kind {

@@ -2,7 +2,7 @@
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::enrollment::join::{self, Newcomer};
 use crate::service::enrollment::token::TokenRefusal;
-use crate::service::repository::{self, Prepared, Recipients};
+use crate::service::repository::{self, OwnRepository, Prepared, Recipients};
 use crate::service::{policy, proof, recovery_key, team_key};
 use crate::store::agent_enrollment::AgentEnrollment;
 use crate::store::device::Device;
@@ -14,6 +14,7 @@ use domain::channel::Channel;
 use domain::command::CommandKind;
 use domain::device::{MAX_ROOTS, Ownership, Platform};
 use domain::id::{DeviceId, RepositoryId, TeamId};
+use domain::key_holder::{KEY_FILE_NEEDED, KEY_FILE_REFUSED, KeyHolder};
 use domain::name;
 use domain::policy::DevicePolicy;
 use domain::time::Time;
@@ -29,6 +30,15 @@ pub struct Joining {
     pub sealing_key: String,
     /// Absolute paths of the folders that are backed up, and that a wipe erases.
     pub protected_roots: Vec<String>,
+    /// The repository it made, if it keeps the key itself.
+    pub own_repository: Option<OwnRepository>,
+}
+
+impl Joining {
+    /// Who keeps the key to its backups, by what it brings.
+    fn key_holder(&self) -> KeyHolder {
+        if self.own_repository.is_some() { KeyHolder::Customer } else { KeyHolder::Server }
+    }
 }
 
 /// A device that has joined.
@@ -55,6 +65,9 @@ pub fn check(joining: &Joining) -> Result<()> {
     join::check_text("agent_version", &joining.agent_version, 0, &mut errors);
     if seal::PublicKey::parse(&joining.sealing_key).is_err() {
         errors.add("sealing_key", "an X25519 public key is the base64 of 32 bytes");
+    }
+    if joining.own_repository.as_ref().is_some_and(|it| !it.is_sound()) {
+        errors.add("own_repository", "a config and a key, each of at most 4,096 bytes");
     }
     if !(1..=MAX_ROOTS).contains(&joining.protected_roots.len()) {
         errors.add("protected_roots", "1 to 64 folders");
@@ -102,6 +115,19 @@ pub fn recipients(conn: &mut Conn, team: Option<TeamId>) -> Result<Recipients> {
     Ok(Recipients { proof: seal::PublicKey::parse(&key)?, team, recovery })
 }
 
+/// Whether a device may join a team with what it brings: its own key where the customer keeps it, none where this server
+/// does.
+///
+/// # Errors
+/// `Refused` with what to do instead.
+pub fn check_key(conn: &mut Conn, team: Option<TeamId>, joining: &Joining) -> Result<()> {
+    match (store::team::key_holder(conn, team)?, joining.key_holder()) {
+        (KeyHolder::Server, KeyHolder::Server) | (KeyHolder::Customer, KeyHolder::Customer) => Ok(()),
+        (KeyHolder::Customer, KeyHolder::Server) => Err(Error::Refused(KEY_FILE_NEEDED.to_owned())),
+        (KeyHolder::Server, KeyHolder::Customer) => Err(Error::Refused(KEY_FILE_REFUSED.to_owned())),
+    }
+}
+
 /// The required `aud` of devices' tokens; created if there is none yet.
 ///
 /// # Errors
@@ -134,6 +160,7 @@ pub fn enroll(
         Ok(device) => device,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    check_key(conn, device.team_id, joining)?;
     let agent = AgentEnrollment {
         device_id: device.id,
         generation: device.generation,

@@ -12,6 +12,7 @@ use domain::activity::{Action, Object, Via};
 use domain::channel::Channel;
 use domain::device::{DeviceState, Platform};
 use domain::id::DeviceId;
+use domain::key_holder::NO_CROSSING;
 use domain::name;
 use domain::time::Time;
 
@@ -195,6 +196,9 @@ fn join_again(
 /// A new enrolment over the previous one, whose commands and restores end.
 fn join_over(conn: &mut Conn, old: &Device, newcomer: &Newcomer, token: &EnrollmentToken, now: Time) -> Result<Device> {
     let id = old.id;
+    if store::team::is_apart(conn, old.team_id, token.team_id)? {
+        return Err(Error::Refused(NO_CROSSING.to_owned()));
+    }
     // The newcomer says whose it is.
     hold::carry(conn, old)?;
     let device = row(id, old.generation + 1, newcomer, token, now);

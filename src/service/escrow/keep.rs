@@ -14,6 +14,7 @@ use askama::Template;
 use domain::console_copy::HolderKey;
 use domain::escrow::{Coverage, READ_EVERY};
 use domain::id::{RecoveryKeyId, RepositoryId};
+use domain::key_holder::KeyHolder;
 use domain::object::{ObjectKind, ObjectName, TokenKind};
 use domain::role::Permission;
 use domain::time::Time;
@@ -39,7 +40,7 @@ pub fn coverage(conn: &mut Conn) -> Result<Coverage> {
     Ok(Coverage {
         has_store: COPY.entry(conn)?.is_some(),
         kept: store::escrow::kept_count(conn)?,
-        total: store::repository::count(conn)?,
+        total: store::repository::count_of(conn, KeyHolder::Server)?,
         read_at: ESCROWS_READ.find(conn)?,
         failed: ESCROWS_FAILED.find(conn)?,
     })

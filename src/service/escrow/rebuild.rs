@@ -14,6 +14,7 @@ use crate::store::{self, Conn};
 use anyhow::anyhow;
 use domain::device::{DeviceState, Ownership, Platform};
 use domain::id::{DeviceId, EnrollmentTokenId, RecoveryKeyId, RepositoryTokenId};
+use domain::key_holder::KeyHolder;
 use domain::object::{RepositoryState, TokenKind};
 use domain::time::Time;
 use secret::recovery::key_name;
@@ -158,6 +159,7 @@ fn add_repository(
         stored_bytes: 0,
         object_count: 0,
         newest_at: secret.created_at,
+        key_holder: KeyHolder::Server,
         created_at: secret.created_at,
     };
     store::repository::insert(conn, &repository)?;

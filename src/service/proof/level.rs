@@ -2,13 +2,14 @@
 use super::failure;
 use crate::error::Result;
 use crate::service::setting::{PROOF_VALIDITY, VERIFIED_VALIDITY};
-use crate::store::device_proof::DeviceProof;
+use crate::store::device_proof::{DeviceProof, More};
 use crate::store::evidence::Shown;
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::id::{DeviceId, RestoreTestId};
+use domain::key_holder::KeyHolder;
 use domain::proof::{Level, Retest, TestResult};
 use domain::restore_test::TestReport;
 use domain::time::Time;
@@ -101,10 +102,10 @@ struct Newest {
 }
 
 impl Newest {
-    fn read(conn: &mut Conn, device: DeviceId) -> Result<Self> {
+    fn read(conn: &mut Conn, device: DeviceId, holder: KeyHolder) -> Result<Self> {
         let mut newest =
             |shown| -> Result<Option<RestorePoint>> { Ok(store::evidence::points(conn, device, shown, 1)?.pop()) };
-        Ok(Self {
+        let known = Self {
             any: newest(Shown::Anything)?,
             stored: newest(Shown::Stored)?,
             verified: newest(Shown::Verified)?,
@@ -112,6 +113,11 @@ impl Newest {
             partial: newest(Shown::Compared)?.filter(|it| it.partial_at.is_some()),
             proven: newest(Shown::Proven)?,
             failed: store::evidence::standing_failures(conn, device, 1)?.pop(),
+        };
+        Ok(match holder {
+            KeyHolder::Server => known,
+            // Nobody here can have compared anything, whatever is written down.
+            KeyHolder::Customer => Self { partial: None, proven: None, failed: None, ..known },
         })
     }
 
@@ -136,7 +142,8 @@ impl Newest {
 }
 
 fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<()> {
-    let newest = Newest::read(conn, device)?;
+    let key_holder = store::repository::key_holder_of(conn, device)?;
+    let newest = Newest::read(conn, device, key_holder)?;
     let Newest { any, stored, verified, partial, proven, failed } = &newest;
     let partial_test = match partial {
         Some(point) => test_of(conn, point)?,
@@ -187,7 +194,11 @@ fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<(
         failed_test_id: failed.as_ref().and_then(|it| it.test_id),
         noted_at,
         damaged_files: unsound.files,
-        damaged_names: serde_json::to_string(&unsound.names).context("writing names of files")?,
+        more: More {
+            damaged_names: serde_json::to_string(&unsound.names).context("writing names of files")?,
+            // Asked of the repositories whenever it is read.
+            is_of_customer: key_holder == KeyHolder::Customer,
+        },
         store_away_since: if stored.is_some() { store::ground::away(conn)?.map(|it| it.since) } else { None },
         ..DeviceProof::none(device)
     };

@@ -2,6 +2,7 @@
 mod claim;
 mod due;
 mod failure;
+mod keyless;
 mod level;
 mod queue;
 mod result;
@@ -9,6 +10,7 @@ mod result;
 pub use claim::{Base, Claimed, Needed, claim, extend, needed, needed_alone, release};
 pub use due::due;
 pub use failure::{FailedBefore, Unsound, unsound};
+pub use keyless::{Untested, note_read_back, untested};
 pub use level::{learned, refresh};
 pub use queue::{ask, ask_on_host, queue, test_newest};
 pub use result::{finish, object_damaged, object_healed};

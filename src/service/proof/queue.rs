@@ -8,6 +8,7 @@ use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
 use domain::by::By;
 use domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
+use domain::key_holder::{KeyHolder, KeyedAct};
 use domain::proof::TestCause;
 use domain::role::Permission;
 use domain::time::Time;
@@ -19,7 +20,7 @@ const REPORT_WAIT: Duration = Duration::from_secs(20);
 const WAITING: i64 = 20;
 
 /// Queues a test of a restore point; one that is already waiting is moved up. Returns the one that is waiting
-/// now.
+/// now; none where the customer keeps the key, because nothing can be tested there.
 ///
 /// # Errors
 /// When there is no such point, or the database refuses.
@@ -29,14 +30,18 @@ pub fn queue(
     cause: TestCause,
     asked_by: Option<UserId>,
     now: Time,
-) -> Result<RestoreTestId> {
+) -> Result<Option<RestoreTestId>> {
     let point = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
+    let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    if repository.key_holder == KeyHolder::Customer {
+        return Ok(None);
+    }
     let waits = cause == TestCause::NewBackup && point.manifest_name.is_none();
     if let Some(waiting) = store::restore_test::find_queued(conn, point.id)? {
         if !waits {
             store::restore_test::hurry(conn, waiting)?;
         }
-        return Ok(waiting);
+        return Ok(Some(waiting));
     }
     let mut test = RestoreTest::queued(point.id, point.device_id, cause, asked_by, now);
     test.claimed_until = waits.then_some(now + REPORT_WAIT);
@@ -45,7 +50,7 @@ pub fn queue(
         // Newer points say more; what is asked for or in doubt is never left out.
         store::restore_test::thin_out(conn, point.device_id, WAITING)?;
     }
-    Ok(test.id)
+    Ok(Some(test.id))
 }
 
 /// Queues a test of a device's newest restore point, because a person asked for it; returns the test.
@@ -75,7 +80,11 @@ fn ask_as(
     let newest = store::evidence::points(conn, device, Shown::Stored, 1)?.into_iter().next();
     let point = newest
         .ok_or_else(|| Error::Refused("this device has no backup yet, so there is nothing to test".to_owned()))?;
-    let test = queue(conn, point.id, TestCause::Asked, asked_by, now)?;
+    let holder = store::repository::key_holder_of(conn, device)?;
+    if let Some(why) = holder.refusal(KeyedAct::Test) {
+        return Err(Error::Refused(why.to_owned()));
+    }
+    let test = queue(conn, point.id, TestCause::Asked, asked_by, now)?.ok_or(Error::NotFound("restore point"))?;
     let act = Act::done(Action::RestoreTestAsked, Object::new("restore_point", point.id, name)).on(device);
     record(conn, actor, &act, now)?;
     Ok(test)

@@ -10,6 +10,7 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::id::{RepositoryId, RestorePointId};
+use domain::key_holder::KeyHolder;
 use domain::object::{Location, ObjectKind};
 use domain::proof::{TestCause, TestResult};
 use domain::restore_test::TestReport;
@@ -44,7 +45,9 @@ pub fn finish(
     let mut has_shown = false;
     if is_overtaken {
         queue(conn, point.id, TestCause::Damage, None, now)?;
-    } else if level::show(&mut point, (test.id, report), level::holds(conn, now)?, now) {
+    } else if repository_is_tested(conn, repository)?
+        && level::show(&mut point, (test.id, report), level::holds(conn, now)?, now)
+    {
         store::evidence::set_point(conn, &point)?;
         failure::note(conn, &point, report, now)?;
         note_needed(conn, &point, report)?;
@@ -58,6 +61,11 @@ pub fn finish(
     }
     tell(conn, test, report, now)?;
     Ok(true)
+}
+
+/// Whether a test of a repository says anything: where the customer keeps the key, nobody can have run one.
+fn repository_is_tested(conn: &mut Conn, id: RepositoryId) -> Result<bool> {
+    Ok(store::repository::find(conn, id)?.is_some_and(|it| it.key_holder == KeyHolder::Server))
 }
 
 /// Keeps which packs the newest point needs, once its test has read them.
@@ -94,6 +102,11 @@ fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: 
 /// again: the newest at once, the others in turn. Returns how many had anything to withdraw.
 fn doubt(conn: &mut Conn, repository: RepositoryId, since: Time, but: &[RestorePointId], now: Time) -> Result<usize> {
     let doubted = store::evidence::demote_since(conn, repository, since, but)?;
+    if !repository_is_tested(conn, repository)? {
+        // It is verified again once everything was read back.
+        store::evidence::end_retests(conn, repository)?;
+        return Ok(doubted.len());
+    }
     if let Some(newest) = doubted.first() {
         queue(conn, *newest, TestCause::Damage, None, now)?;
     }

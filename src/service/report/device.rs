@@ -10,7 +10,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::command::{CommandKind, CommandState};
 use domain::copy::{CopyFacts, CopyStanding};
-use domain::copy_proof::{CopyGrade, CopyProof};
+use domain::copy_proof::CopyGrade;
 use domain::fact::Facts;
 use domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
 use domain::policy::{Compliance, Finding, Value};
@@ -120,8 +120,8 @@ pub struct CopyTestRow {
 }
 
 fn copy_proof_report(conn: &mut Conn, id: DeviceId, now: Time) -> Result<CopyProofReport> {
-    let (store, test, _) = service::copy_proof::of_device(conn, id, now)?;
-    let proof = CopyProof { now: &store, test };
+    let known = service::copy_proof::of_device(conn, id, now)?;
+    let proof = known.proof();
     let tests = store::copy_test::of_device(conn, id, 10)?;
     let row = |it: &CopyTest| CopyTestRow {
         restore_point: it.restore_point_id,
@@ -307,6 +307,7 @@ fn policy_result(finding: &Finding) -> PolicyResult {
             Value::At(at) => at.iso(),
             Value::Version(version) => version.clone(),
             Value::Passcode(is_set) => is_set.to_string(),
+            Value::NoKey => "no_key".to_owned(),
         },
         since: iso(finding.since),
         source: finding.source.clone(),

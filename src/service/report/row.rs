@@ -7,6 +7,7 @@ use crate::store::device_list::ListedDevice;
 use domain::copy_proof::CopyGrade;
 use domain::device::{DeviceState, Encryption, Ownership, Platform};
 use domain::id::DeviceId;
+use domain::key_holder::KeyHolder;
 use domain::loss::{Amount, Part};
 use domain::policy::CopyKnown;
 use domain::proof::{Evidence, Grade};
@@ -53,6 +54,8 @@ pub struct DeviceRow {
     pub copy_proof: CopyGrade,
     /// When the newest data that is proven from the second store alone was received; none while none is.
     pub copy_proven_as_of: Option<String>,
+    /// Who can open its backups: where that is `customer`, `verified` is the most that is ever said of them.
+    pub key_holder: KeyHolder,
 }
 
 pub(super) fn iso(at: Option<Time>) -> Option<String> {
@@ -106,12 +109,13 @@ impl DeviceRow {
             enrolled_at: device.enrolled_at.iso(),
             copy_proof: copy.grade,
             copy_proven_as_of: iso(copy.point_at),
+            key_holder: evidence.key_holder,
         }
     }
 }
 
 /// The names of the columns of [`DeviceRow::csv`].
-pub const CSV_COLUMNS: [&str; 26] = [
+pub const CSV_COLUMNS: [&str; 27] = [
     "id",
     "name",
     "person",
@@ -138,11 +142,12 @@ pub const CSV_COLUMNS: [&str; 26] = [
     "if_lost",
     "copy_proof",
     "copy_proven_as_of",
+    "key_holder",
 ];
 
 impl DeviceRow {
     /// The row as fields of a CSV file; what a spreadsheet would run as a formula is turned into text.
-    pub fn csv(&self) -> [String; 26] {
+    pub fn csv(&self) -> [String; 27] {
         let text = |it: &Option<String>| it.clone().unwrap_or_default();
         let number = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
         [
@@ -172,6 +177,7 @@ impl DeviceRow {
             self.if_lost.map(|it| it.to_string()).unwrap_or_default(),
             self.copy_proof.to_string(),
             text(&self.copy_proven_as_of),
+            self.key_holder.to_string(),
         ]
     }
 }

@@ -12,9 +12,10 @@ use askama::Template;
 use domain::activity::{Action, Actor, Object};
 use domain::by::By;
 use domain::guard::GuardedAct;
-use domain::id::{DeviceId, RepositoryTokenId, UserId};
+use domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
+use domain::key_holder::{KeyHolder, KeyedAct};
 use domain::name::is_plain;
-use domain::object::{ObjectKind, TokenKind};
+use domain::object::{ObjectKind, RepositoryState, TokenKind};
 use domain::role::Permission;
 use domain::time::{Time, days, hours};
 use std::time::Duration;
@@ -81,33 +82,28 @@ const fn needed(kind: TokenKind) -> Option<Permission> {
 
 /// Makes a token for a person's own restic or rustic. It is shown once.
 ///
-/// `key` is the key object of the password that goes with it, stored beforehand with [`backup::keep`].
+/// `key` is the key object of the password that goes with it, stored beforehand with [`backup::keep`]; none where the customer
+/// keeps the key, and the password with it.
 ///
 /// # Errors
 /// When the draft is wrong, the person may not do this, or the repository accepts no more backups.
 pub fn make_client_token(
     conn: &mut Conn,
     by: &By,
-    key: &Kept,
+    (repository, key): (RepositoryId, Option<&Kept>),
     draft: &ClientDraft,
     now: Time,
 ) -> Result<(RepositoryTokenId, String)> {
     freeze::check(conn)?;
     draft.check()?;
     let name = own_client_name(&draft.name)?;
-    if key.key.kind != ObjectKind::Keys {
-        return Err(anyhow::anyhow!("{} is not a key object", key.key).into());
-    }
-    let repository = store::repository::find(conn, key.key.repository)?.ok_or(Error::NotFound("repository"))?;
+    let repository = store::repository::find(conn, repository)?.ok_or(Error::NotFound("repository"))?;
     reach::acted_on(conn, by, Permission::RunBackups, repository.device_id)?;
     let kind = if draft.reads.is_some() { TokenKind::OwnClient } else { TokenKind::AppendClient };
     if !may_hold(conn, kind, by.user, repository.device_id)? {
         return Err(Error::Forbidden);
     }
-    backup::received(conn, &key.key, key.size, kind, now)?;
-    if let Some(copy) = &key.copy {
-        store::kept_object::keep(conn, key.key.repository, key.key.kind, &key.key.name, copy)?;
-    }
+    add_password(conn, &repository, key, kind, now)?;
     let token = secret::generate(TOKEN_PREFIX)?;
     let (expires_at, reason) = match &draft.reads {
         Some((valid_for, reason)) => (Some(now + *valid_for), reason.trim()),
@@ -141,6 +137,34 @@ pub fn make_client_token(
         tell(conn, &by.actor, (&row, repository.device_id), until, now)?;
     }
     Ok((row.id, token))
+}
+
+/// Adds the key object of the password to the ledger, where there is one.
+fn add_password(
+    conn: &mut Conn,
+    repository: &Repository,
+    key: Option<&Kept>,
+    kind: TokenKind,
+    now: Time,
+) -> Result<()> {
+    let key = match (repository.key_holder, key) {
+        (KeyHolder::Server, Some(key)) => key,
+        (KeyHolder::Customer, None) if repository.state == RepositoryState::Active => return Ok(()),
+        (KeyHolder::Customer, None) => return Err(Error::Refused(backup::READ_ONLY.to_owned())),
+        (KeyHolder::Customer, Some(_)) => {
+            let why = KeyHolder::Customer.refusal(KeyedAct::AddPassword).unwrap_or_default();
+            return Err(Error::Refused(why.to_owned()));
+        }
+        (KeyHolder::Server, None) => return Err(anyhow::anyhow!("no password was made for {}", repository.id).into()),
+    };
+    if key.key.kind != ObjectKind::Keys || key.key.repository != repository.id {
+        return Err(anyhow::anyhow!("{} is not a key object of {}", key.key, repository.id).into());
+    }
+    backup::received(conn, &key.key, key.size, kind, now)?;
+    if let Some(copy) = &key.copy {
+        store::kept_object::keep(conn, key.key.repository, key.key.kind, &key.key.name, copy)?;
+    }
+    Ok(())
 }
 
 /// Whether a token is accepted now: it has not expired, the account that made it may still do what it does, and one that

@@ -6,7 +6,7 @@ mod reconcile;
 
 pub use client::{ClientDraft, MAX_READING, READING, make_client_token, may_use, own_client_name};
 pub use heal::{heal, heal_one, put_back};
-pub use prepare::{Prepared, Recipients};
+pub use prepare::{OwnRepository, Prepared, Recipients};
 pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
 use crate::error::{Error, Result};
@@ -19,6 +19,7 @@ use crate::store::{self, Conn};
 use domain::activity::{Action, Object};
 use domain::by::By;
 use domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
+use domain::key_holder::KeyHolder;
 use domain::object::{RepositoryState, TokenKind};
 use domain::role::Permission;
 use domain::time::Time;
@@ -61,10 +62,16 @@ pub fn insert(
         object_count: 0,
         newest_at: now,
         created_at: now,
+        key_holder: prepared.key_holder,
     };
-    team_key::note(conn, device, prepared.team_key, now)?;
     store::repository::insert(conn, &repository)?;
-    recovery_key::keep(conn, prepared.id, &prepared.escrows, now)?;
+    match prepared.key_holder {
+        KeyHolder::Server => {
+            team_key::note(conn, device, prepared.team_key, now)?;
+            recovery_key::keep(conn, prepared.id, &prepared.escrows, now)?;
+        }
+        KeyHolder::Customer => {}
+    }
     for (key, size) in prepared.objects() {
         backup::received(conn, &key, size, TokenKind::Agent, now)?;
     }

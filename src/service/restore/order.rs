@@ -16,6 +16,7 @@ use domain::by::By;
 use domain::command::{CommandKind, Order};
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
+use domain::key_holder::NO_RESTORE_ACROSS;
 use domain::manifest::Manifest;
 use domain::object::ObjectName;
 use domain::restore::{self, Conflict, Landing, RestoreOrder, RestoreRefusal, RestoreState, Selection, Start};
@@ -117,6 +118,10 @@ pub fn plan(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Plan> {
     })?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
     let manifest = point.manifest_name.clone().ok_or(RestoreRefusal::NoManifest)?;
+    // Neither a key changes hands, nor what a customer's key closes.
+    if store::team::is_apart(conn, device.team_id, target.team_id)? {
+        return Err(Error::Refused(NO_RESTORE_ACROSS.to_owned()));
+    }
     command::require_order(conn, &target, CommandKind::Restore)?;
     let agent = store::agent_enrollment::find(conn, target.id, target.generation)?;
     let sealing_key = agent.ok_or(Error::NotFound("agent of this device"))?.sealing_key;

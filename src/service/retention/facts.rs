@@ -8,6 +8,7 @@ use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
 use domain::copy::{CopyFacts, CopyStanding};
 use domain::ground::StopCause;
+use domain::key_holder::KeyHolder;
 use domain::object::ObjectKind;
 use domain::retention::{Facts, HoldCause, Point, SecondCopy};
 use domain::time::{Time, hours};
@@ -71,6 +72,7 @@ pub fn state(conn: &mut Conn, device: &Device, repository: &Repository, now: Tim
         second_copy: second_copy(&copy::of_device(conn, device.id, now)?),
         has_anomaly: holds.iter().any(|it| it.cause == HoldCause::Anomaly),
         is_damaged: store::copy::has_damage(conn, repository.id)?,
+        key_holder: repository.key_holder,
         is_in_use: is_in_use(conn, repository, newest.as_ref(), now)?,
         put_back_at: store::prune::put_back_at(conn, repository.id)?,
         stored_bytes: repository.stored_bytes,
@@ -93,6 +95,7 @@ pub fn state_of_all(conn: &mut Conn, now: Time) -> Result<Facts> {
         is_store_away: ground.away.is_some() || ground.stopped.is_some_and(|it| it.cause != StopCause::Full),
         is_damaged: false,
         is_frozen: freeze::holds_erasing(conn, now)?,
+        key_holder: KeyHolder::Server,
         is_in_use: false,
         steady_since: steady_since(conn, now)?,
         put_back_at: None,

@@ -5,6 +5,7 @@ use crate::store::device::Device;
 use crate::store::repository::Repository;
 use crate::store::{self, Conn};
 use domain::id::{DeviceId, RepositoryId, RestorePointId};
+use domain::key_holder::KeyHolder;
 use domain::retention::{Brake, Decision, Keep, MOST_PERCENT, WINDOW, brakes, decide};
 use domain::time::Time;
 use std::collections::BTreeSet;
@@ -39,6 +40,8 @@ pub struct Total {
     pub row_count: usize,
     /// No more than this would be freed, in bytes.
     pub most_bytes: i64,
+    /// Repositories of which nothing ends whatever the rule, because the customer keeps the key.
+    pub customer_count: i64,
     counted: BTreeSet<DeviceId>,
     after: Option<RepositoryId>,
     /// Whether all repositories were looked at.
@@ -57,8 +60,9 @@ pub fn preview(conn: &mut Conn, keep: &Keep, mut total: Total, now: Time) -> Res
     for id in next {
         let (device, repository) = of(conn, id)?;
         let points = points(conn, &device, &repository)?;
-        let ends = ends(keep, &points, now);
+        let ends = ends(keep, &repository, &points, now);
         total.point_count += points.len();
+        total.customer_count += i64::from(repository.key_holder == KeyHolder::Customer);
         if ends.is_empty() {
             continue;
         }
@@ -92,13 +96,22 @@ pub fn outlook(conn: &mut Conn, keep: &Keep, device: &Device, now: Time) -> Resu
     for repository in store::repository::of_device(conn, device.id)? {
         let points = points(conn, device, &repository)?;
         let brakes = brakes(&state(conn, device, &repository, now)?, now);
-        let (point_count, ends) = (points.len(), ends(keep, &points, now));
+        let (point_count, ends) = (points.len(), ends(keep, &repository, &points, now));
         found.push(Outlook { device: device.id, name: device.name.clone(), point_count, ends, brakes });
     }
     Ok(found)
 }
 
-fn ends(keep: &Keep, points: &[domain::retention::Point], now: Time) -> Vec<(RestorePointId, Time)> {
+fn ends(
+    keep: &Keep,
+    repository: &Repository,
+    points: &[domain::retention::Point],
+    now: Time,
+) -> Vec<(RestorePointId, Time)> {
+    // It is stopped for good, so that no number may count it among what goes.
+    if repository.key_holder == KeyHolder::Customer {
+        return Vec::new();
+    }
     let decided = decide(keep, points, now);
     points.iter().zip(decided).filter(|(_, it)| *it == Decision::Ends).map(|(it, _)| (it.id, it.received_at)).collect()
 }

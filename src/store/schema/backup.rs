@@ -13,6 +13,7 @@ diesel::table! {
         object_count -> BigInt,
         newest_at -> BigInt,
         created_at -> BigInt,
+        key_holder -> Text,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::query::restore_point::RestorePointQuery;
 use crate::service::reach;
 use crate::store::Store;
 use crate::store::device::Device;
+use crate::store::repository::key_holder_of;
 use crate::store::restore_point::{self, RestorePoint};
 use crate::web::PageResult;
 use crate::web::layout::Layout;
@@ -13,6 +14,7 @@ use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use domain::id::DeviceId;
+use domain::key_holder::KeyedAct;
 use domain::role::Permission;
 use domain::time::Time;
 
@@ -30,6 +32,8 @@ struct PointsPage {
     all: i64,
     may_look: bool,
     may_restore: bool,
+    /// Why nobody looks inside.
+    refusal: Option<&'static str>,
 }
 
 impl PointsPage {
@@ -62,14 +66,16 @@ pub async fn list(
 ) -> PageResult<impl Responder> {
     let (id, query, reach) = (id.into_inner(), query.into_inner(), by.reach().clone());
     let (as_of, skip) = query.parse(&layout.zone)?;
-    let (device, points, all) = store
+    let (device, points, all, holder) = store
         .read(move |conn| {
             let device = reach::device(conn, &reach, id)?;
             let points = restore_point::stored_until(conn, id, as_of, (skip, PER_PAGE))?;
-            Ok::<_, Error>((device, points, restore_point::count_stored_until(conn, id, as_of)?))
+            let (all, holder) = (restore_point::count_stored_until(conn, id, as_of)?, key_holder_of(conn, id)?);
+            Ok::<_, Error>((device, points, all, holder))
         })
         .await?;
-    let may_look = layout.may_in(Permission::ReadContents, device.team_id);
+    let refusal = holder.refusal(KeyedAct::LookInside);
+    let may_look = refusal.is_none() && layout.may_in(Permission::ReadContents, device.team_id);
     let may_restore = layout.may_in(Permission::Restore, device.team_id);
-    Ok(PointsPage { layout, device, query, as_of, points, skip, all, may_look, may_restore })
+    Ok(PointsPage { layout, device, query, as_of, points, skip, all, may_look, may_restore, refusal })
 }

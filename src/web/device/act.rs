@@ -19,6 +19,7 @@ use clock::Clock;
 use domain::command::Order;
 use domain::guard::GuardedAct;
 use domain::id::DeviceId;
+use domain::key_holder::{CAPPED, KeyHolder};
 
 #[post("/devices/{id}/lock-commands")]
 pub async fn lock(
@@ -48,12 +49,13 @@ async fn queue<P: Grant>(
     order: Order,
 ) -> PageResult<HttpResponse> {
     let (acting, now) = (by.acting(), clock.now());
-    let (text, asked) = (said(&order), order);
+    let asked = order;
     let key: String = value(form, "request_key").chars().take(80).collect();
-    store
+    let text = store
         .act(move |conn| {
             let key = Some(format!("{key}/{}", asked.kind())).filter(|_| !key.is_empty());
-            command::queue_one(conn, &acting, id, Ask { order: &asked, request_key: key.as_deref() }, now)
+            command::queue_one(conn, &acting, id, Ask { order: &asked, request_key: key.as_deref() }, now)?;
+            Ok::<_, Error>(said(&asked, store::repository::key_holder_of(conn, id)?))
         })
         .await?;
     Ok(see_other(format!("/devices/{id}"), Some(&text)))
@@ -88,19 +90,21 @@ pub async fn enroll_again(
     {
         return again((layout, &store, &reach), id, ClientTyped::default(), error).await;
     }
-    let (token, text, protect) = store
+    let (token, text, protect, key_holder) = store
         .act(move |conn| {
             let (token, text) = enrollment::make_token_again(conn, &acting, id, now)?;
             let device = reach::device(conn, &reach, id)?;
-            Ok::<_, Error>((token, text, store::agent_enrollment::roots(conn, id, device.generation)?))
+            let protect = store::agent_enrollment::roots(conn, id, device.generation)?;
+            Ok::<_, Error>((token, text, protect, store::team::key_holder(conn, device.team_id)?))
         })
         .await?;
-    made_page(layout, Made { token, text, server: config.public_url.clone(), protect }).await
+    made_page(layout, Made { token, text, server: config.public_url.clone(), protect, key_holder }).await
 }
 
-fn said(order: &Order) -> String {
+fn said(order: &Order, holder: KeyHolder) -> String {
     match order {
-        Order::BackUpNow => "Backup queued. A restore test follows automatically.".to_owned(),
+        Order::BackUpNow if holder.can_prove() => "Backup queued. A restore test follows automatically.".to_owned(),
+        Order::BackUpNow => format!("Backup queued. {CAPPED}"),
         Order::Lock | Order::Wipe { .. } | Order::RemoveCompanyData | Order::Restore(_) | Order::UndoRestore { .. } => {
             format!("{} queued.", order.kind().name())
         }

@@ -7,6 +7,7 @@ use crate::web::filter::count;
 use crate::web::layout::Layout;
 use domain::device::{DeviceState, Encryption};
 use domain::fact::{EncryptionNow, Fact, Facts};
+use domain::key_holder::{CAPPED, KeyHolder, VERIFIED};
 use domain::policy::{Finding, Requirement};
 use domain::proof::{Evidence, Grade};
 use domain::time::Time;
@@ -112,11 +113,12 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
         ),
         // Do not promise a first backup that cannot happen; the reason is given below.
         Grade::Never if facts.attempt.is_some_and(|it| it.failing_since.is_some()) => {}
-        Grade::Never if facts.state == DeviceState::Enrolled => {
-            lines.push(first_backup(facts.findings, facts.can_back_up).to_owned())
-        }
+        Grade::Never if facts.state == DeviceState::Enrolled => lines.push(first_backup(facts)),
         Grade::Partial => lines.extend(part_line(facts, layout)),
         Grade::Never | Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
+    }
+    if facts.evidence.key_holder == KeyHolder::Customer && facts.evidence.newest_at.is_some() {
+        lines.extend([CAPPED, VERIFIED].map(str::to_owned));
     }
     if let (Some(proven), Some(row)) = (facts.evidence.proven, facts.proof) {
         let before = if matches!(grade, Grade::Failed | Grade::Partial) {
@@ -182,13 +184,15 @@ fn part_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
 
 /// What starts the first backup. The agent's schedule comes from a policy: without one, nothing starts by
 /// itself.
-fn first_backup(findings: &[Finding], can_back_up: bool) -> &'static str {
-    if !can_back_up {
+fn first_backup(facts: &ProofFacts<'_>) -> String {
+    let word = facts.evidence.key_holder.back_up();
+    if !facts.can_back_up {
         "This device cannot be backed up from here: its platform, or the way it is enrolled, does not allow it."
-    } else if findings.iter().any(|it| matches!(it.requirement, Requirement::BackupEvery { .. })) {
-        "The first backup starts after the next check-in, or when you choose Back up and prove."
+            .to_owned()
+    } else if facts.findings.iter().any(|it| matches!(it.requirement, Requirement::BackupEvery { .. })) {
+        format!("The first backup starts after the next check-in, or when you choose {word}.")
     } else {
-        "No policy requires backups of this device. Back up and prove starts the first one."
+        format!("No policy requires backups of this device. {word} starts the first one.")
     }
 }
 

@@ -20,6 +20,7 @@ use clock::Clock;
 use domain::command::Order;
 use domain::device::Platform;
 use domain::guard::GuardedAct;
+use domain::key_holder::KeyHolder;
 use domain::role::{Permission, Reach};
 use domain::time::Time;
 use std::sync::Arc;
@@ -65,7 +66,7 @@ const BACK_UP: Bulk = Bulk {
     act: GuardedAct::BackUpMany,
     name: "Back up",
     action: "/devices/backup-commands",
-    what: "Each device backs up at its next check-in, and a restore test follows.",
+    what: "Each device backs up at its next check-in, and a restore test follows unless the customer keeps the key.",
 };
 const PROVE: Bulk = Bulk {
     act: GuardedAct::ProveMany,
@@ -189,23 +190,30 @@ pub async fn prove(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<P
         return Ok(page);
     }
     let (acting, reach, now, asked) = (by.acting(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
-    let (queued, without) = store
+    let (queued, without, customers) = store
         .act(move |conn| {
-            let (mut queued, mut without) = (0, 0);
+            let (mut queued, mut without, mut customers) = (0, 0, 0);
             for device in load_agreed(conn, &asked, &reach, now)? {
                 if store::restore_point::of_device(conn, device.id, 1)?.is_empty() {
                     without += 1;
                     continue;
                 }
+                if store::repository::key_holder_of(conn, device.id)? == KeyHolder::Customer {
+                    customers += 1;
+                    continue;
+                }
                 proof::ask(conn, &acting, device.id, now)?;
                 queued += 1;
             }
-            Ok::<_, Error>((queued, without))
+            Ok::<_, Error>((queued, without, customers))
         })
         .await?;
     let mut text = format!("Restore test queued for {}.", devices_of(queued));
     if without > 0 {
         text.push_str(&format!(" {} left out because there is no backup yet.", devices_of(without)));
+    }
+    if customers > 0 {
+        text.push_str(&format!(" {} left out because the customer keeps the key.", devices_of(customers)));
     }
     Ok(see_other(&chosen.back, Some(&text)))
 }

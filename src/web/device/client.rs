@@ -5,11 +5,12 @@ use crate::blob::BlobStore;
 use crate::config::Config;
 use crate::error::Error;
 use crate::proof::keys::ProofKeys;
-use crate::service::backup;
+use crate::service::backup::{self, Kept};
 use crate::service::reach;
 use crate::service::repository::{self, ClientDraft};
 use crate::store::device::Device;
-use crate::store::{self, Store};
+use crate::store::repository::Repository;
+use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::with_status;
@@ -24,6 +25,7 @@ use anyhow::Context;
 use askama::Template;
 use clock::Clock;
 use domain::id::{DeviceId, RepositoryTokenId};
+use domain::key_holder::{CLIENT_NEEDS_KEY_FILE, KeyHolder};
 use domain::object::ObjectKind;
 use domain::role::Permission;
 use domain::time::{Time, hours};
@@ -37,7 +39,8 @@ struct ClientPage {
     device: Device,
     name: String,
     repository: String,
-    password: String,
+    /// None where the customer keeps it.
+    password: Option<String>,
     /// Until when it can read; none if it can only append.
     reads_until: Option<Time>,
     /// The moment of the past that it reads; none for everything.
@@ -111,23 +114,19 @@ pub async fn make(
         })
         .await?;
     let target = target.ok_or_else(|| Error::Refused("this device cannot be backed up at the moment".to_owned()))?;
-    let keys = keys.as_ref().clone().ok_or_else(|| {
-        Error::Refused(
-            "the key for backups is on another host: a token can be made only where restore tests run".into(),
-        )
-    })?;
     let repository_id = target.id;
-    // Deriving the key of a password takes a while, and so does writing it to the disk.
-    let (password, kept) = block(move || {
-        let added = keys.add_password(&target)?;
-        let kept = backup::keep(blobs.as_ref(), target.id, ObjectKind::Keys, &added.object)?;
-        Ok::<_, Error>((added.password, kept))
-    })
-    .await
-    .context("making a password")??;
+    let added = match target.key_holder {
+        KeyHolder::Server => Some(add_password(target, keys.as_ref().clone(), blobs).await?),
+        // It is in the key file.
+        KeyHolder::Customer => None,
+    };
+    let (password, kept) = added.unzip();
     let (name, as_of) = (draft.name.trim().to_owned(), draft.as_of);
     let reads_until = draft.reads.as_ref().map(|(span, _)| now + *span);
-    let (_, token) = store.act(move |conn| repository::make_client_token(conn, &acting, &kept, &draft, now)).await?;
+    let make = move |conn: &mut Conn| {
+        repository::make_client_token(conn, &acting, (repository_id, kept.as_ref()), &draft, now)
+    };
+    let (_, token) = store.act(make).await?;
     let (scheme, host) = config.public_url.split_once("://").unwrap_or(("http", &config.public_url));
     let page = ClientPage {
         layout,
@@ -139,6 +138,27 @@ pub async fn make(
         as_of: as_of.filter(|_| reads_until.is_some()),
     };
     with_status(&page, StatusCode::OK)
+}
+
+/// Makes a password for a repository, and stores the key object that it opens.
+async fn add_password(
+    target: Repository,
+    keys: Option<Arc<ProofKeys>>,
+    blobs: Data<dyn BlobStore>,
+) -> Result<(String, Kept), Error> {
+    let keys = keys.ok_or_else(|| {
+        Error::Refused(
+            "the key for backups is on another host: a token can be made only where restore tests run".into(),
+        )
+    })?;
+    // Deriving the key of a password takes a while, and so does writing it to the disk.
+    block(move || {
+        let added = keys.add_password(&target)?;
+        let kept = backup::keep(blobs.as_ref(), target.id, ObjectKind::Keys, &added.object)?;
+        Ok((added.password, kept))
+    })
+    .await
+    .context("making a password")?
 }
 
 #[post("/repository-tokens/{id}/revocations")]

@@ -8,6 +8,7 @@ use crate::web::filter::bytes;
 use crate::web::layout::Layout;
 use domain::device::Encryption;
 use domain::fact::{FactKind, FactValue, Facts, Unit};
+use domain::key_holder::NO_PROOF;
 use domain::policy::Value;
 
 /// A line of the details, with where it comes from.
@@ -28,6 +29,7 @@ pub(in crate::web) fn measured(layout: &Layout, value: &Value) -> String {
         Value::Version(version) => version.clone(),
         Value::Passcode(true) => "Set".to_owned(),
         Value::Passcode(false) => "Not set".to_owned(),
+        Value::NoKey => NO_PROOF.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ use super::strip::{Strip, begins, strip};
 use crate::auth::{Can, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
+use crate::service::copy_proof::OfDevice;
 use crate::service::identity::Twins;
 use crate::service::loss;
 use crate::service::reach;
@@ -37,9 +38,10 @@ use domain::channel::{Channel, may_order};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::Line;
 use domain::copy::{CopyFacts, CopyStanding};
-use domain::copy_proof::{CopyGrade, CopyProof, CopyTest, StoreNow};
+use domain::copy_proof::CopyGrade;
 use domain::device::{DeviceState, Ownership};
-use domain::id::{DeviceId, RestorePointId};
+use domain::id::DeviceId;
+use domain::key_holder::{CLIENT_NEEDS_KEY_FILE, KeyHolder, KeyedAct};
 use domain::loss::{LossFacts, loss as told};
 use domain::object::TokenKind;
 use domain::policy::Finding;
@@ -57,6 +59,8 @@ struct ShowPage {
     layout: Layout,
     read: Read,
     grade: Grade,
+    /// Who can open its backups.
+    key_holder: KeyHolder,
     encrypted: Answer,
     proven: Answer,
     wiped: Answer,
@@ -107,8 +111,8 @@ struct Read {
     space: Option<Space>,
     /// How its backups stand in the second store.
     copy: CopyFacts,
-    /// The second store, and the test of it alone that counts; with the restore point that it was of.
-    from_copy: (StoreNow, Option<CopyTest>, Option<RestorePointId>),
+    /// What was restored from the second store alone.
+    from_copy: OfDevice,
     /// Other devices with its serial number.
     twins: Twins,
     /// The machines that reported as it, if there may be more than one.
@@ -261,6 +265,7 @@ impl ShowPage {
         };
         Ok(Self {
             grade: evidence.grade(layout.now),
+            key_holder: evidence.key_holder,
             encrypted: answer::encrypted(&facts, &read.status, read.device.state, &layout),
             proven: answer::proven(&proof_facts, &layout),
             wiped: web_loss::shown(&told(&read.known), &layout),
@@ -304,14 +309,13 @@ impl ShowPage {
     /// What the proof from the second copy alone is worth, and in words.
     fn proof_of_copy(&self) -> (CopyGrade, String) {
         let (now, when) = (self.layout.now, |at| self.layout.zone.full(at));
-        let (store, test, _) = &self.read.from_copy;
-        let proof = CopyProof { now: store, test: test.clone() };
+        let proof = self.read.from_copy.proof();
         (proof.grade(now), proof.sentence(now, &when))
     }
 
     /// Whether this restore point came back from the second copy alone, and that holds.
     fn is_copy_proven(&self, point: &RestorePoint) -> bool {
-        self.read.from_copy.2 == Some(point.id) && self.proof_of_copy().0.holds()
+        self.read.from_copy.point == Some(point.id) && self.proof_of_copy().0.holds()
     }
 
     fn is_enrolled(&self) -> bool {

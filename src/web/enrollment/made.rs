@@ -10,6 +10,7 @@ use anyhow::anyhow;
 use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use domain::key_holder::{KEEP_THE_KEY_FILE, KeyHolder};
 use fast_qr::convert::{Builder, svg::SvgBuilder};
 use fast_qr::{ECL, QRBuilder};
 
@@ -20,6 +21,8 @@ pub struct Made {
     pub server: String,
     /// The folders the device already protects; none for a new one.
     pub protect: Vec<String>,
+    /// Who keeps the key to its backups.
+    pub key_holder: KeyHolder,
 }
 
 impl Made {
@@ -32,6 +35,9 @@ impl Made {
         }
         for folder in &self.protect {
             command.push_str(&format!(" --protect '{}'", folder.replace('\'', "'\\''")));
+        }
+        if self.key_holder == KeyHolder::Customer {
+            command.push_str(" --key-file backup.key");
         }
         command
     }
@@ -136,7 +142,10 @@ mod tests {
             text: "t".to_owned(),
             server: "https://x".to_owned(),
             protect: protect.iter().map(|it| (*it).to_owned()).collect(),
+            key_holder: KeyHolder::Server,
         };
+        let closed = Made { key_holder: KeyHolder::Customer, ..made(None, &[]) }.command();
+        assert!(closed.ends_with(" --protect ~/Documents --key-file backup.key"), "{closed}");
         let device = Some(domain::id::DeviceId::generate(Time::from_millis(0)));
 
         let (new, again) = (made(None, &[]).command(), made(device, &["/home/ada", "/it's mine"]).command());

@@ -172,7 +172,10 @@ async fn make(
     };
     match done {
         Ok((token, text)) => {
-            made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() }).await
+            let team = token.team_id;
+            let key_holder = store.read(move |conn| store::team::key_holder(conn, team)).await?;
+            let server = config.public_url.clone();
+            made_page(layout, Made { token, text, server, protect: Vec::new(), key_holder }).await
         }
         Err(error) => {
             let (errors, refusal) = refusal(error)?;

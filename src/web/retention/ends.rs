@@ -3,7 +3,8 @@ use crate::auth::{Can, ViewDevices};
 use crate::error::{Error, Result};
 use crate::service::{reach, retention};
 use crate::store::device::Device;
-use crate::store::{Conn, Store};
+use crate::store::repository::Repository;
+use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::form::encode;
 use crate::web::layout::Layout;
@@ -12,6 +13,7 @@ use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use domain::id::{DeviceId, RestorePointId};
+use domain::key_holder::{KeyHolder, nothing_ends};
 use domain::retention::{Brake, Keep};
 use domain::time::Time;
 use serde::Deserialize;
@@ -31,6 +33,8 @@ struct EndsPage {
     end_count: usize,
     point_count: usize,
     brakes: Vec<Brake>,
+    /// Of how much nothing ends, because the customer keeps the key.
+    customers: Option<String>,
     skip: usize,
 }
 
@@ -69,9 +73,11 @@ pub async fn show(
     let read = move |conn: &mut Conn| -> Result<_> {
         let device = reach::device(conn, &reach, id)?;
         let outlook = retention::outlook(conn, &keep, &device, now)?;
-        Ok((device, outlook))
+        let of_customer = |it: &Repository| it.key_holder == KeyHolder::Customer;
+        let customers = store::repository::of_device(conn, device.id)?.iter().filter(|it| of_customer(it)).count();
+        Ok((device, outlook, i64::try_from(customers).unwrap_or(i64::MAX)))
     };
-    let (device, outlook) = store.read(read).await?;
+    let (device, outlook, customers) = store.read(read).await?;
     let point_count = outlook.iter().map(|it| it.point_count).sum();
     let mut brakes = Vec::new();
     let mut ends = Vec::new();
@@ -81,7 +87,7 @@ pub async fn show(
     }
     brakes.dedup();
     ends.sort_by_key(|it| Reverse(it.1));
-    let end_count = ends.len();
+    let (end_count, customers) = (ends.len(), nothing_ends(customers));
     let ends = ends.into_iter().skip(skip).take(AT_ONCE).collect();
-    Ok(EndsPage { layout, device, keep, ends, end_count, point_count, brakes, skip })
+    Ok(EndsPage { layout, device, keep, ends, end_count, point_count, brakes, customers, skip })
 }

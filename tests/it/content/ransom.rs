@@ -52,7 +52,7 @@ impl<'a> Client<'a> {
         let draft = ClientDraft { name: "recovery".to_owned(), reads, as_of: Some(at) };
         let now = world.server.app.clock.now();
         let made = act_as(&world.server, user, move |conn, by| {
-            service::repository::make_client_token(conn, by, &kept, &draft, now)
+            service::repository::make_client_token(conn, by, (kept.key.repository, Some(&kept)), &draft, now)
         });
         Self { world, token: made.unwrap().1, password: added.password, cache: tempfile::tempdir().unwrap() }
     }

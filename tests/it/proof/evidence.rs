@@ -6,6 +6,7 @@ use clock::Clock;
 use diesel::prelude::*;
 use domain::activity::Action;
 use domain::id::{DeviceId, RestorePointId};
+use domain::key_holder::KeyHolder;
 use domain::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::{Grade, Retest, TestCause, TestResult};
 use domain::restore_test::TestReport;
@@ -73,6 +74,7 @@ impl World {
             object_count: 0,
             newest_at: NOW,
             created_at: NOW,
+            key_holder: KeyHolder::Server,
         };
         store.write_blocking(move |conn| store::repository::insert(conn, &repository)).unwrap();
         let stored = craft.stored();

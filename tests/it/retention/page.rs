@@ -5,6 +5,7 @@ use crate::support::people::{SINCE, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, location, text};
 use domain::id::RepositoryId;
+use domain::key_holder::KeyHolder;
 use domain::object::{ObjectName, RepositoryState, TokenKind};
 use domain::retention::{ChangeState, Keep, PruneState, Rule};
 use domain::role::Role;
@@ -109,6 +110,7 @@ fn a_preview_looks_at_every_repository() {
                 object_count: 0,
                 newest_at: now,
                 created_at: now,
+                key_holder: KeyHolder::Server,
             };
             store::repository::insert(conn, &repository)?;
             for day in 0..20 {

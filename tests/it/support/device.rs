@@ -67,6 +67,7 @@ impl SimDevice {
             orders: agent_orders(),
             device_id: None,
             device_generation: None,
+            own_repository: None,
         }
     }
 

@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use clock::Clock;
 use domain::device::{DeviceState, Ownership, Platform};
 use domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, RepositoryTokenId};
+use domain::key_holder::KeyHolder;
 use domain::object::{ObjectName, RepositoryState, TokenKind};
 use holdfast::blob::{BlobStore, fs::FsBlobs};
 use holdfast::protocol::restic::{self, Door};
@@ -151,6 +152,7 @@ impl TestDoor {
             object_count: 0,
             newest_at: NOW,
             created_at: NOW,
+            key_holder: KeyHolder::Server,
         };
         let row = RepositoryToken {
             id: RepositoryTokenId::generate(NOW),

@@ -13,7 +13,7 @@ use holdfast::blob::BlobKey;
 use holdfast::error::Error;
 use holdfast::service::{backup, wipe};
 use holdfast::store;
-use holdfast::store::device_proof::DeviceProof;
+use holdfast::store::device_proof::{DeviceProof, More};
 
 /// Three of the device's files failed their restore test, and no later one found them intact.
 fn damages(world: &World) {
@@ -21,7 +21,13 @@ fn damages(world: &World) {
     world.server.act(move |conn| {
         let row = store::device_proof::find(conn, id)?.unwrap();
         let damaged_names = r#"["/home/grace/thesis.odt"]"#.to_owned();
-        let row = DeviceProof { rank: 0, failed_at: Some(NOW), damaged_files: 3, damaged_names, ..row };
+        let row = DeviceProof {
+            rank: 0,
+            failed_at: Some(NOW),
+            damaged_files: 3,
+            more: More { damaged_names, is_of_customer: false },
+            ..row
+        };
         store::device_proof::set(conn, &row)?;
         let repository = store::repository::active_of_device(conn, id)?.unwrap();
         let pack = BlobKey::new(repository.id, ObjectKind::Data, name(b"pack"));

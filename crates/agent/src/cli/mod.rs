@@ -71,6 +71,9 @@ pub enum AgentCommand {
         #[arg(long)]
         json: bool,
     },
+    /// The key to this device's backups, where the customer keeps it
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Look for a restore that is waiting for this device, and carry it out now
     Restore(StateOption),
     /// Undo a restore: remove what it made, and put back what it replaced
@@ -83,6 +86,14 @@ pub enum AgentCommand {
         /// Which restore, as in its address in the console [default: lists those that can be undone]
         restore: Option<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print the key file of this device
+    ///
+    /// Whoever has it reads all backups that were made with it; without it, nobody does.
+    Show(StateOption),
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +135,11 @@ pub struct Enroll {
     /// Enroll even if this device is already enrolled; commands of the earlier enrolment are dropped
     #[arg(long)]
     again: bool,
+    /// Where the key to the backups is, for a team whose keys the customer keeps; made there if there is no such file
+    ///
+    /// The server never has it. Keep a copy of the file elsewhere: without it, nobody restores these backups.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
 impl StateOption {
@@ -161,6 +177,10 @@ pub fn run(command: &AgentCommand) -> Result<ExitCode> {
         AgentCommand::Restore(state) => {
             let (agent, stop) = open(state)?;
             Ok(show::restore(agent.restore_waiting(&stop)?.as_ref()))
+        }
+        AgentCommand::Key(KeyCommand::Show(state)) => {
+            show::key(State::view(&state.path()?)?.find()?)?;
+            Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Undo { state, restore } => undo(state, restore.as_deref()),
         AgentCommand::Status { state, json } => show::status(&State::view(&state.path()?)?, *json),
@@ -215,9 +235,10 @@ fn enroll(options: &Enroll) -> Result<ExitCode> {
         ca,
         mounts: options.include_mounts,
         again: options.again,
+        key_file: options.key_file.clone(),
     };
     let agent = Agent::enroll(options.state.open()?, surroundings(), &request)?;
-    show::enrolled(&agent)?;
+    show::enrolled(&agent, options.key_file.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,14 +5,15 @@ use crate::progress::{Event, Progress};
 use crate::state::{
     Away, BackupIndex, Enrollment, LastBackup, LastFailure, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
-use crate::{Agent, RestoreOutcome, Undoable, accepted_wipe};
-use anyhow::Result;
+use crate::{Agent, OwnKey, RestoreOutcome, Undoable, accepted_wipe};
+use anyhow::{Context, Result};
 use domain::fact::Changes;
 use domain::time::with_iso_times;
 use domain::words;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -94,7 +95,7 @@ impl Progress for Terminal {
     }
 }
 
-pub fn enrolled(agent: &Agent) -> Result<()> {
+pub fn enrolled(agent: &Agent, key_file: Option<&Path>) -> Result<()> {
     let enrollment = agent.enrollment();
     let roots: String = agent.roots()?.iter().map(|it| format!("  {}\n", it.display())).collect();
     print(&format!(
@@ -102,6 +103,24 @@ pub fn enrolled(agent: &Agent) -> Result<()> {
          agent run` (or have your service manager run it), or `holdfast agent backup` for one backup.\n",
         enrollment.device_id, enrollment.server
     ));
+    if let Some(path) = key_file {
+        print(&format!(
+            "The key to these backups is in {}, and not on the server. Keep a copy of that file elsewhere: without it \
+             nobody restores them.\n",
+            path.display()
+        ));
+        let there = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if agent.roots()?.iter().any(|it| there.starts_with(it)) {
+            print("It lies in a protected folder: a wipe erases it there, and its own backup cannot give it back.\n");
+        }
+    }
+    Ok(())
+}
+
+/// Prints the key file.
+pub fn key(key: Option<OwnKey>) -> Result<()> {
+    let key = key.context("the server keeps the key to this device’s backups: there is no key file")?;
+    print(&key.text()?);
     Ok(())
 }
 

@@ -32,6 +32,7 @@ use super::Agent;
 use super::command::Order;
 use super::net::backoff::{Backoff, Stop};
 use super::net::door::Door;
+use super::own_key::OwnKey;
 use super::progress::Event;
 use super::state::{Journal, RestoreJournal, Roots};
 use anyhow::{Context, Result, anyhow};
@@ -198,6 +199,25 @@ impl Agent {
         self.client.get::<Waiting>(WAIT, "?seconds=0", Duration::from_secs(60)).is_ok()
     }
 
+    /// What opens the repository: what the order brings, or what only this device has.
+    ///
+    /// A device that keeps its own key takes no other: whoever brings one could have made the backup, and with it what is
+    /// written here.
+    fn key_of(&self, secret: &RestoreSecret) -> Result<MasterKey, Cut> {
+        let never = |why: &str| Cut::Never(why.to_owned());
+        let own = self.state.find::<OwnKey>().map_err(|it| Cut::Never(format!("{it:#}")))?;
+        match (own, secret.master_key.as_str()) {
+            (Some(own), "") => own.master_key().map_err(|it| Cut::Never(format!("{it:#}"))),
+            (Some(_), _) => {
+                Err(never("the customer keeps the key to this device’s backups, and the order brings another"))
+            }
+            (None, "") => Err(never(
+                "the customer keeps the key to this backup, and this device does not have it: enroll it again with --key-file",
+            )),
+            (None, brought) => MasterKey::from_base64(brought).ok_or_else(|| never("the order holds no readable key")),
+        }
+    }
+
     fn carry_out(&self, journal: &RestoreJournal, stop: &Stop) -> Result<RestoreResult, Cut> {
         let order = &journal.order;
         self.note(Event::Note(format!("Restoring {}", files(order.file_count))));
@@ -205,8 +225,7 @@ impl Agent {
         let never = |error: anyhow::Error| Cut::Never(format!("{error:#}"));
         let opened = self.client.identity().open(&context, &order.sealed).map_err(never)?;
         let secret: RestoreSecret = serde_json::from_slice(&opened).context("reading the ticket").map_err(never)?;
-        let key = MasterKey::from_base64(&secret.master_key)
-            .ok_or_else(|| Cut::Never("the order holds no readable key".to_owned()))?;
+        let key = self.key_of(&secret)?;
         let roots = self.state.get::<Roots>().map_err(never)?.roots;
         let landing = order.landing.allowed(order.repository_id, self.enrollment.repository_id);
         let trail = Trail::open(self.state.dir(), &order.restore_id.to_string())

@@ -14,7 +14,7 @@ use super::state::{
     BackupAnswer, BackupIndex, BackupRequest, Credentials, Journal, LastBackup, LastFailure, Outbox, ProtectedRoot,
     RestoreJournal, Roots, State, UndoJournal, WipeJournal, WipeStage, Wiped,
 };
-use super::{Identity, tree};
+use super::{Identity, OwnKey, tree};
 use anyhow::Result;
 use domain::command::CommandKind;
 use domain::id::CommandId;
@@ -114,6 +114,7 @@ impl Agent {
     /// Destroys what opens the backups, and what tells about the files.
     fn destroy_key(&self) -> Result<()> {
         self.state.destroy::<Credentials>()?;
+        self.state.destroy::<OwnKey>()?;
         self.state.remove::<BackupIndex>()?;
         self.state.remove::<LastBackup>()?;
         self.state.remove::<LastFailure>()?;

@@ -5,6 +5,7 @@
 //! a policy or the command line says of it is only here.
 use crate::copy::SecondStore;
 use crate::ground::Away;
+use crate::key_holder::{KeyHolder, NOT_FROM_COPY, devices_left_out};
 use crate::proof::{Level, TestResult, is_ahead};
 use crate::text::text_enum;
 use crate::time::{Time, days};
@@ -22,6 +23,8 @@ text_enum! {
     CopyGrade {
         /// There is no store that counts as a second one.
         NotSetUp = "not_set_up",
+        /// The customer keeps the key: no share opens the backups, and nobody here can test them.
+        NoKey = "no_key",
         /// No such test has shown anything.
         Never = "never",
         /// The last test failed.
@@ -46,6 +49,7 @@ impl CopyGrade {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotSetUp => "No second copy",
+            Self::NoKey => "Copy never proven here",
             Self::Never => "Copy never proven",
             Self::Failed => "Copy test failed",
             Self::Unknown => "Copy unknown",
@@ -62,6 +66,7 @@ impl CopyGrade {
         match self {
             Self::Proven | Self::Behind => true,
             Self::NotSetUp
+            | Self::NoKey
             | Self::Never
             | Self::Failed
             | Self::Unknown
@@ -139,12 +144,17 @@ impl StoreNow {
 pub struct CopyProof<'a> {
     pub now: &'a StoreNow,
     pub test: Option<CopyTest>,
+    /// Who can open the backups: where that is the customer no share does, whatever was written down.
+    pub key_holder: KeyHolder,
 }
 
 impl CopyProof<'_> {
     /// How it stands at `now`.
     pub fn grade(&self, now: Time) -> CopyGrade {
         let counts = self.now.store.as_ref().is_some_and(SecondStore::counts);
+        if self.key_holder == KeyHolder::Customer {
+            return if counts { CopyGrade::NoKey } else { CopyGrade::NotSetUp };
+        }
         let Some(test) = &self.test else {
             return if counts { CopyGrade::Never } else { CopyGrade::NotSetUp };
         };
@@ -176,6 +186,9 @@ impl CopyProof<'_> {
     /// All of it in words; `when` writes a time.
     pub fn sentence(&self, now: Time, when: &dyn Fn(Time) -> String) -> String {
         let grade = self.grade(now);
+        if grade == CopyGrade::NoKey {
+            return NOT_FROM_COPY.to_owned();
+        }
         let Some(test) = &self.test else {
             return if grade == CopyGrade::NotSetUp {
                 "There is no second copy to prove.".to_owned()
@@ -191,7 +204,7 @@ impl CopyProof<'_> {
             counted(test.files, "file", "files")
         );
         match grade {
-            CopyGrade::NotSetUp | CopyGrade::Never => {
+            CopyGrade::NotSetUp | CopyGrade::NoKey | CopyGrade::Never => {
                 format!("{tested} nothing could be compared from the second store alone.")
             }
             CopyGrade::Failed => format!(
@@ -249,17 +262,24 @@ pub struct CopyProofs {
     pub failed: i64,
     /// When a test with shares last ended, of any device.
     pub last_at: Option<Time>,
+    /// Those with a backup whose key the customer keeps: they are among none of the others.
+    pub customers: i64,
 }
 
 impl CopyProofs {
     /// Takes one device into account.
     pub fn add(&mut self, proof: &CopyProof<'_>, now: Time) {
+        if proof.key_holder == KeyHolder::Customer {
+            self.customers += 1;
+            return;
+        }
         self.devices += 1;
         match proof.grade(now) {
             CopyGrade::Proven => self.proven += 1,
             CopyGrade::Behind => self.behind += 1,
             CopyGrade::Failed => self.failed += 1,
             CopyGrade::NotSetUp
+            | CopyGrade::NoKey
             | CopyGrade::Never
             | CopyGrade::Unknown
             | CopyGrade::OutOfDate
@@ -276,6 +296,13 @@ impl CopyProofs {
 
     /// All of it in words; `when` writes a time.
     pub fn sentence(&self, now: Time, when: &dyn Fn(Time) -> String) -> String {
+        let apart = devices_left_out(self.customers);
+        // Shares are not asked for where they open nothing.
+        let own = (self.devices > 0 || apart.is_none()).then(|| self.own_sentence(now, when));
+        [own, apart].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    fn own_sentence(&self, now: Time, when: &dyn Fn(Time) -> String) -> String {
         let Some(last) = self.last_at else {
             return format!("No backup was ever restored from the second store alone with recovery shares. {DRILL}");
         };

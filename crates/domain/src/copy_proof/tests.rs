@@ -37,7 +37,7 @@ fn test() -> CopyTest {
 }
 
 fn grade(now: &StoreNow, test: CopyTest) -> CopyGrade {
-    CopyProof { now, test: Some(test) }.grade(NOW)
+    CopyProof { now, test: Some(test), key_holder: KeyHolder::Server }.grade(NOW)
 }
 
 #[test]
@@ -54,8 +54,11 @@ fn only_the_newest_point_in_a_store_that_is_there_is_copy_proven() {
     ] {
         assert_eq!(grade(&now, CopyTest { level, ..test() }), expected, "{level:?}");
     }
-    assert_eq!(CopyProof { now: &now, test: None }.grade(NOW), CopyGrade::Never);
-    assert_eq!(CopyProof { now: &StoreNow::default(), test: None }.grade(NOW), CopyGrade::NotSetUp);
+    assert_eq!(CopyProof { now: &now, test: None, key_holder: KeyHolder::Server }.grade(NOW), CopyGrade::Never);
+    assert_eq!(
+        CopyProof { now: &StoreNow::default(), test: None, key_holder: KeyHolder::Server }.grade(NOW),
+        CopyGrade::NotSetUp
+    );
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn whatever_took_it_away_since_takes_the_badge_down() {
         (failed.clone(), CopyGrade::Failed),
         (CopyTest { until: None, ..failed }, CopyGrade::Failed),
     ] {
-        let proof = CopyProof { now: &there, test: Some(changed.clone()) };
+        let proof = CopyProof { now: &there, test: Some(changed.clone()), key_holder: KeyHolder::Server };
         assert_eq!(proof.grade(NOW), expected, "{changed:?}");
         assert_eq!(proof.proven_point(NOW), None);
     }
@@ -91,7 +94,7 @@ fn whatever_took_it_away_since_takes_the_badge_down() {
 #[test]
 fn it_goes_out_of_date_by_the_clock_alone() {
     let now = store();
-    let proof = CopyProof { now: &now, test: Some(test()) };
+    let proof = CopyProof { now: &now, test: Some(test()), key_holder: KeyHolder::Server };
     let until = NOW - days(1) + HOLDS;
     assert_eq!(proof.grade(until - hours(1)), CopyGrade::Proven);
     assert_eq!(proof.grade(until), CopyGrade::OutOfDate);
@@ -101,7 +104,9 @@ fn it_goes_out_of_date_by_the_clock_alone() {
 #[test]
 fn each_grade_has_its_sentence_and_only_a_proof_says_nothing_more() {
     let now = store();
-    let said = |test: CopyTest| CopyProof { now: &now, test: Some(test) }.sentence(NOW, &Time::iso);
+    let said = |test: CopyTest| {
+        CopyProof { now: &now, test: Some(test), key_holder: KeyHolder::Server }.sentence(NOW, &Time::iso)
+    };
     let whole = said(test());
     assert!(whole.ends_with("came back from the second store alone: 41 of 41 files."), "{whole}");
     for (test, end) in [
@@ -119,10 +124,10 @@ fn each_grade_has_its_sentence_and_only_a_proof_says_nothing_more() {
         let said = said(test);
         assert!(said.contains(end), "{said}");
     }
-    let none = CopyProof { now: &now, test: None }.sentence(NOW, &Time::iso);
+    let none = CopyProof { now: &now, test: None, key_holder: KeyHolder::Server }.sentence(NOW, &Time::iso);
     assert!(none.ends_with(DRILL), "{none}");
     let gone = StoreNow::default();
-    let said = CopyProof { now: &gone, test: Some(test()) }.sentence(NOW, &Time::iso);
+    let said = CopyProof { now: &gone, test: Some(test()), key_holder: KeyHolder::Server }.sentence(NOW, &Time::iso);
     assert!(said.ends_with("Nobody can say whether that still holds: there is no second store."), "{said}");
 }
 
@@ -131,13 +136,23 @@ fn all_devices_together_are_due_while_one_is_not_proven() {
     let now = store();
     let mut all = CopyProofs::default();
     assert!(all.sentence(NOW, &Time::iso).contains("No backup was ever restored"));
-    all.add(&CopyProof { now: &now, test: Some(test()) }, NOW);
-    all.add(&CopyProof { now: &now, test: Some(CopyTest { is_newest: false, ..test() }) }, NOW);
+    all.add(&CopyProof { now: &now, test: Some(test()), key_holder: KeyHolder::Server }, NOW);
+    all.add(
+        &CopyProof { now: &now, test: Some(CopyTest { is_newest: false, ..test() }), key_holder: KeyHolder::Server },
+        NOW,
+    );
     assert!(!all.is_due());
     let said = all.sentence(NOW, &Time::iso);
     assert!(said.ends_with("2 of 2 devices are proven so, 1 with an older backup than the newest."), "{said}");
-    all.add(&CopyProof { now: &now, test: None }, NOW);
-    all.add(&CopyProof { now: &now, test: Some(CopyTest { result: TestResult::Failed, ..test() }) }, NOW);
+    all.add(&CopyProof { now: &now, test: None, key_holder: KeyHolder::Server }, NOW);
+    all.add(
+        &CopyProof {
+            now: &now,
+            test: Some(CopyTest { result: TestResult::Failed, ..test() }),
+            key_holder: KeyHolder::Server,
+        },
+        NOW,
+    );
     let said = all.sentence(NOW, &Time::iso);
     assert!(all.is_due() && said.contains("The test of 1 device failed.") && said.ends_with(DRILL), "{said}");
 }
@@ -155,4 +170,23 @@ fn a_run_that_was_stopped_says_how_far_it_came() {
         "Stopped after 0 of 1 device: 1 was not tested. The next run begins with what was never tested, or \
          not for the longest time."
     );
+}
+
+#[test]
+fn where_the_customer_keeps_the_key_no_test_counts_and_nobody_is_asked_for_shares() {
+    let now = store();
+    let proof = CopyProof { now: &now, test: Some(test()), key_holder: KeyHolder::Customer };
+    assert_eq!((proof.grade(NOW), proof.proven_point(NOW)), (CopyGrade::NoKey, None), "whatever was written down");
+    assert!(!proof.grade(NOW).holds());
+    let said = proof.sentence(NOW, &Time::iso);
+    assert!(said == NOT_FROM_COPY && !said.contains(DRILL), "{said}");
+
+    let mut all = CopyProofs::default();
+    all.add(&proof, NOW);
+    assert_eq!((all.devices, all.proven, all.customers, all.is_due()), (0, 0, 1, false));
+    let said = all.sentence(NOW, &Time::iso);
+    assert!(said.starts_with("1 device is left out") && !said.contains(DRILL), "{said}");
+    all.add(&CopyProof { now: &now, test: None, key_holder: KeyHolder::Server }, NOW);
+    let said = all.sentence(NOW, &Time::iso);
+    assert!(all.is_due() && said.contains(DRILL) && said.contains("1 device is left out"), "{said}");
 }

@@ -3,14 +3,17 @@
 //! The device itself is not what is lost here: it goes on having its files. What is asked is what could be brought back for
 //! it afterwards, from what is left. Unknown is never safe: what nobody has restored from what is left is "cannot say".
 use crate::copy_proof::CopyGrade;
+use crate::key_holder::{KeyHolder, LOST};
 use crate::proof::{Evidence, Grade};
 use crate::text::text_enum;
 use crate::time::Time;
-use crate::words::counted;
 use std::time::Duration;
 
+mod tally;
 #[cfg(test)]
 mod tests;
+
+pub use tally::Tally;
 
 text_enum! {
     /// One thing that may be lost.
@@ -26,6 +29,8 @@ text_enum! {
         ProofKey = "proof_key",
         TeamKeys = "team_keys",
         RecoveryKey = "recovery_key",
+        /// Of the teams whose keys the customer keeps.
+        CustomerKey = "customer_key",
     }
 }
 
@@ -66,6 +71,9 @@ text_enum! {
         NotProven = "not_proven",
         CopyNotProven = "copy_not_proven",
         RecordUnknown = "record_unknown",
+        StateUnknown = "state_unknown",
+        CustomerKeeps = "customer_keeps",
+        CustomerLost = "customer_lost",
         Proven = "proven",
         CopyProven = "copy_proven",
     }
@@ -86,6 +94,12 @@ impl Reason {
             Self::TestFailed => "The last restore test failed",
             Self::NotProven => "Its newest backup is not proven",
             Self::RecordUnknown => "Nobody knows whether the second store alone has what the shares open it with",
+            Self::StateUnknown => {
+                "The customer keeps its key, and nobody knows whether the second store has a state of the console that tells \
+                 whose its backups are"
+            }
+            Self::CustomerKeeps => "The customer keeps its key: nobody here can prove a restore",
+            Self::CustomerLost => "Only the customer’s key opens its backups",
             Self::CopyNotProven => "Copied, but its newest backup was never restored from there alone with shares",
             Self::Proven => "Restored and compared, from the backup store",
             Self::CopyProven => "Restored and compared, from the second store alone",
@@ -101,11 +115,13 @@ impl Reason {
             Self::NoKeyLeft => Some(("Make a recovery key", Where::Keys)),
             Self::SharesOld => Some(("Type three shares back", Where::Keys)),
             Self::RecordUnknown => Some(("See its escrow records", Where::Stores)),
+            Self::StateUnknown => Some(("See the copy of the console", Where::Stores)),
             Self::StoreAway | Self::CopyAway => Some(("See what is away", Where::Stores)),
             Self::TestFailed => Some(("See what failed", Where::Device)),
             Self::NotProven => Some(("Back up and prove", Where::Device)),
             Self::CopyNotProven => Some(("Ask for shares: holdfast dr prove", Where::Stores)),
-            Self::Proven | Self::CopyProven => None,
+            // Only the customer can do something, and not here.
+            Self::CustomerKeeps | Self::CustomerLost | Self::Proven | Self::CopyProven => None,
         }
     }
 }
@@ -131,6 +147,8 @@ pub struct Means {
     pub has_key_copy: bool,
     /// Whether there is a recovery key whose shares were typed back, and when that is not long ago.
     pub shares: Shares,
+    /// Whether the customer keeps the key of any team.
+    pub has_customers: bool,
 }
 
 /// The second store.
@@ -164,7 +182,7 @@ pub struct Backups {
     /// Whether each of its repositories has a record that a confirmed recovery key opens.
     pub is_by_shares: bool,
     /// Whether the second store alone has these records, beside the repositories or in a state of the console that is
-    /// proven, as far as anybody can know now.
+    /// proven, as far as anybody can know now. Where the customer keeps the key there are none, and only a state counts.
     pub is_by_copy: bool,
 }
 
@@ -177,6 +195,7 @@ struct Takes {
     proof_key: bool,
     team_keys: bool,
     recovery_key: bool,
+    customer_key: bool,
 }
 
 impl Event {
@@ -186,6 +205,7 @@ impl Event {
             Self::CopyLocation | Self::SecondStore => means.second.is_some(),
             Self::CloudAccount => means.second.as_ref().is_some_and(|it| it.is_bucket),
             Self::RecoveryKey => means.shares != Shares::Never,
+            Self::CustomerKey => means.has_customers,
             Self::Location | Self::BackupStore | Self::ProofKey | Self::TeamKeys => true,
         };
         Self::ALL.iter().copied().filter(has).collect()
@@ -202,6 +222,7 @@ impl Event {
             Self::ProofKey => "The proof key",
             Self::TeamKeys => "The team keys",
             Self::RecoveryKey => "The recovery key",
+            Self::CustomerKey => "A customer’s key",
         }
     }
 
@@ -219,6 +240,7 @@ impl Event {
             Self::ProofKey => "the server’s proof key".to_owned(),
             Self::TeamKeys => "the team keys in the database".to_owned(),
             Self::RecoveryKey => "the recovery key and its shares".to_owned(),
+            Self::CustomerKey => "the keys that customers keep".to_owned(),
         }
     }
 
@@ -227,6 +249,7 @@ impl Event {
         match self {
             Self::Location if means.second.is_none() => Some("Nothing is left then: there is no second copy."),
             Self::Location => Some("What is left then is the second store and the recovery shares."),
+            Self::CustomerKey => Some(LOST),
             Self::TeamKeys => Some("A copy of the proof key does not help: the shares do."),
             Self::BackupStore
             | Self::CopyLocation
@@ -238,7 +261,14 @@ impl Event {
     }
 
     const fn takes(self) -> Takes {
-        let nothing = Takes { primary: false, second: false, proof_key: false, team_keys: false, recovery_key: false };
+        let nothing = Takes {
+            primary: false,
+            second: false,
+            proof_key: false,
+            team_keys: false,
+            recovery_key: false,
+            customer_key: false,
+        };
         match self {
             // The database burns too; what the second store has of it opens with shares alone.
             Self::Location => Takes { primary: true, proof_key: true, team_keys: true, ..nothing },
@@ -247,6 +277,7 @@ impl Event {
             Self::ProofKey => Takes { proof_key: true, ..nothing },
             Self::TeamKeys => Takes { team_keys: true, ..nothing },
             Self::RecoveryKey => Takes { recovery_key: true, ..nothing },
+            Self::CustomerKey => Takes { customer_key: true, ..nothing },
         }
     }
 
@@ -263,7 +294,12 @@ impl Event {
         let best = best.unwrap_or(Outcome::of(Fate::LosesAll, Reason::NoSecondStore));
         // The records in the database are gone with it.
         if best.fate != Fate::LosesAll && takes.primary && takes.team_keys && !device.is_by_copy {
-            return Outcome::of(Fate::CannotSay, Reason::RecordUnknown);
+            let reason = match device.evidence.key_holder {
+                KeyHolder::Server => Reason::RecordUnknown,
+                // No record tells of it, so only a state does.
+                KeyHolder::Customer => Reason::StateUnknown,
+            };
+            return Outcome::of(Fate::CannotSay, reason);
         }
         best
     }
@@ -286,6 +322,9 @@ impl Fate {
 
 /// Why nothing opens the backups afterwards, or nobody knows whether anything does; none if something does.
 fn closed(takes: Takes, means: &Means, device: &Backups) -> Option<Outcome> {
+    if device.evidence.key_holder == KeyHolder::Customer {
+        return takes.customer_key.then_some(Outcome::of(Fate::LosesAll, Reason::CustomerLost));
+    }
     let by_copy = takes.proof_key && !takes.primary && !takes.team_keys && means.has_key_copy;
     let needs_shares = (takes.proof_key || takes.team_keys) && !by_copy;
     if !needs_shares {
@@ -316,7 +355,15 @@ fn from_primary(device: &Backups, newest: Time, now: Time) -> Outcome {
         | Grade::Stored
         | Grade::OutOfDate
         | Grade::Verified
-        | Grade::Partial => Outcome::of(Fate::CannotSay, Reason::NotProven),
+        | Grade::Partial => Outcome::of(Fate::CannotSay, not_proven(evidence, Reason::NotProven)),
+    }
+}
+
+/// Why there is no proof: where the customer keeps the key, there can be none.
+const fn not_proven(evidence: &Evidence, otherwise: Reason) -> Reason {
+    match evidence.key_holder {
+        KeyHolder::Customer => Reason::CustomerKeeps,
+        KeyHolder::Server => otherwise,
     }
 }
 
@@ -330,10 +377,10 @@ fn from_second(means: &Means, device: &Backups, newest: Time) -> Outcome {
         let recent = Some(newest.since(copied));
         return Outcome { recent, ..Outcome::of(Fate::LosesRecent, Reason::CopyBehind) };
     }
-    match device.copy {
+    match device.copy.filter(|_| device.evidence.key_holder == KeyHolder::Server) {
         Some((CopyGrade::Failed, _)) => Outcome::of(Fate::CannotSay, Reason::TestFailed),
         Some((grade, Some(at))) if grade.holds() && at >= newest => Outcome::of(Fate::ComesBack, Reason::CopyProven),
-        Some(_) | None => Outcome::of(Fate::CannotSay, Reason::CopyNotProven),
+        Some(_) | None => Outcome::of(Fate::CannotSay, not_proven(&device.evidence, Reason::CopyNotProven)),
     }
 }
 
@@ -349,67 +396,5 @@ pub struct Outcome {
 impl Outcome {
     const fn of(fate: Fate, reason: Reason) -> Self {
         Self { fate, reason, recent: None }
-    }
-}
-
-/// The outcomes of many devices, counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub lose_all: i64,
-    pub at_risk: i64,
-    pub cannot_say: i64,
-    pub restorable: i64,
-    /// How much recent work each of those at risk would lose.
-    recent: Vec<Duration>,
-}
-
-impl Tally {
-    /// Takes one device into account.
-    pub fn add(&mut self, outcome: &Outcome) {
-        match outcome.fate {
-            Fate::LosesAll => self.lose_all += 1,
-            Fate::LosesRecent => self.at_risk += 1,
-            Fate::CannotSay => self.cannot_say += 1,
-            Fate::ComesBack => self.restorable += 1,
-        }
-        self.recent.extend(outcome.recent);
-    }
-
-    /// How many have this fate.
-    pub const fn of(&self, fate: Fate) -> i64 {
-        match fate {
-            Fate::LosesAll => self.lose_all,
-            Fate::LosesRecent => self.at_risk,
-            Fate::CannotSay => self.cannot_say,
-            Fate::ComesBack => self.restorable,
-        }
-    }
-
-    /// All devices.
-    pub const fn all(&self) -> i64 {
-        self.lose_all + self.at_risk + self.cannot_say + self.restorable
-    }
-
-    /// The median and the worst of the recent work that would be lost; none if none would.
-    pub fn recent(&self) -> Option<(Duration, Duration)> {
-        let mut all = self.recent.clone();
-        all.sort_unstable();
-        Some((*all.get((all.len().checked_sub(1)?) / 2)?, *all.last()?))
-    }
-
-    /// "At least 41 of 1,283 devices would lose data; 58 we cannot say."
-    pub fn sentence(&self) -> String {
-        let (lost, all) = (self.lose_all + self.at_risk, counted(self.all(), "device", "devices"));
-        let known = match (lost, self.cannot_say) {
-            (0, 0) => return format!("Proven to come back from what is left: {all}, all there are."),
-            (0, _) => format!("No device of {all} is known to lose data"),
-            (lost, 0) if lost > 1 && lost == self.all() => format!("All {all} would lose data"),
-            (lost, 0) => format!("{} of {all} would lose data", crate::words::number(lost)),
-            (lost, _) => format!("At least {} of {all} would lose data", crate::words::number(lost)),
-        };
-        match self.cannot_say {
-            0 => format!("{known}."),
-            unknown => format!("{known}; {} we cannot say.", crate::words::number(unknown)),
-        }
     }
 }

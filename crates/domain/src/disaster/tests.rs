@@ -13,6 +13,7 @@ fn means() -> Means {
         has_spare: false,
         has_key_copy: true,
         shares: Shares::Good,
+        has_customers: true,
     }
 }
 
@@ -41,6 +42,22 @@ fn what_is_proven_from_what_is_left_comes_back_whatever_one_event_takes() {
     for event in Event::all(&means()) {
         assert_eq!(fate(event, &means(), &device()).0, Fate::ComesBack, "{event:?}");
     }
+}
+
+#[test]
+fn where_the_customer_keeps_the_key_nothing_is_said_to_come_back_whatever_was_written_down() {
+    let evidence = Evidence { key_holder: KeyHolder::Customer, ..device().evidence };
+    let device = Backups { evidence, ..device() };
+    for event in Event::all(&means()) {
+        let is_the_key = event == Event::CustomerKey;
+        let lost = (Fate::LosesAll, Reason::CustomerLost);
+        let expected = if is_the_key { lost } else { (Fate::CannotSay, Reason::CustomerKeeps) };
+        assert_eq!(fate(event, &means(), &device), expected, "{event:?}");
+    }
+    // Without any state of the console nobody knows whose the bytes are, and no escrow record says so.
+    let unknown = Backups { is_by_copy: false, ..device };
+    assert_eq!(fate(Event::Location, &means(), &unknown), (Fate::CannotSay, Reason::StateUnknown));
+    assert!(!Event::all(&Means { has_customers: false, ..means() }).contains(&Event::CustomerKey));
 }
 
 #[test]

@@ -245,6 +245,9 @@ impl Still {
 pub enum Risk {
     /// Something of its backups is intact in no store.
     Damaged,
+    /// So it is, and the device backed up since; but the customer keeps the key, so nobody here can say that the new backup
+    /// does without it.
+    Closed,
     /// The backup store is away, and this is what the second one would give back.
     Away(Reason),
 }
@@ -254,6 +257,10 @@ impl Risk {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Damaged => "Something of its backups is intact in no store",
+            Self::Closed => {
+                "Something of its backups is intact in no store; it backed up since, and the customer keeps the key: nobody \
+                 here can say whether that backup does without"
+            }
             Self::Away(reason) => reason.sentence(),
         }
     }
@@ -263,6 +270,7 @@ impl Risk {
         match (self, is_asked, is_silent) {
             (_, _, true) => "Silent: call the person",
             (Self::Away(_), _, false) => "Keep it as it is until the store can be read",
+            (Self::Closed, _, false) => "Enroll it again with its key file: a new repository is whole",
             (Self::Damaged, true, false) => "Asked to back up, waits for its check-in",
             (Self::Damaged, false, false) => "Have it back up",
         }

@@ -9,6 +9,7 @@ pub use words::Say;
 
 use crate::device::DeviceState;
 use crate::id::RestorePointId;
+use crate::key_holder::KeyHolder;
 use crate::proof::{Grade, is_ahead};
 use crate::text::text_enum;
 use crate::time::Time;
@@ -93,6 +94,13 @@ pub struct LossFacts {
     pub damaged: Damaged,
     /// Since when the backup store cannot be read.
     pub store_away_since: Option<Time>,
+    /// Who can open the backups; left out of what was kept before the question was asked.
+    #[serde(default, skip_serializing_if = "is_server")]
+    pub key_holder: KeyHolder,
+}
+
+fn is_server(holder: &KeyHolder) -> bool {
+    *holder == KeyHolder::Server
 }
 
 /// Why it is not known what exists only on a device.
@@ -152,6 +160,7 @@ pub struct Loss {
     pub grade: Grade,
     /// What the device last counted, for a sentence about the past.
     pub counted: Option<Count>,
+    pub key_holder: KeyHolder,
 }
 
 impl LossFacts {
@@ -244,6 +253,7 @@ pub fn loss(facts: &LossFacts) -> Loss {
         newest: facts.newest,
         grade: facts.grade,
         counted: facts.count,
+        key_holder: facts.key_holder,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A loss in words: short for lists, a headline and lines for pages, sentences for mails, and what is agreed to.
 use super::{Amount, Loss, Unknown, Verdict};
 use crate::device::DeviceState;
+use crate::key_holder::{CAPPED, GOES_WITH_IT, KeyHolder};
 use crate::proof::Grade;
 use crate::time::Time;
 use crate::words::{bytes, capital, counted, files, number};
@@ -174,6 +175,9 @@ impl Loss {
                 lines.extend(self.damage());
                 lines.extend(self.second_layer(say));
                 lines.extend(self.third_layer(say));
+                if self.key_holder == KeyHolder::Customer && self.verdict != Verdict::Everything {
+                    lines.extend([CAPPED, GOES_WITH_IT].map(str::to_owned));
+                }
                 lines
             }
         }
@@ -233,6 +237,12 @@ impl Loss {
         };
         let are = verb(it.files, "is", "are");
         let is_proven_point = self.proven.is_some_and(|it| it.id == newest.id);
+        if self.key_holder == KeyHolder::Customer {
+            return Some(format!(
+                "{what} {are} in the {} backup, which only the customer’s key opens.",
+                say(newest.at)
+            ));
+        }
         let which = match (self.grade, is_proven_point) {
             (Grade::Failed, _) => "which failed its restore test",
             (Grade::OutOfDate, true) => "whose proof is out of date",

@@ -8,6 +8,7 @@ use crate::copy_proof::CopyGrade;
 use crate::device::Encryption;
 use crate::fact::{self, FACT_HOLDS, FactKind, FactValue, Facts};
 use crate::id::PolicyId;
+use crate::key_holder::KeyHolder;
 use crate::proof::Evidence;
 use crate::text::text_enum;
 use crate::time::{Time, minutes};
@@ -86,6 +87,8 @@ pub enum Value {
     At(Time),
     Version(String),
     Passcode(bool),
+    /// A proof is asked for, and the customer keeps the key.
+    NoKey,
 }
 
 /// How much the server's own clock may have been set back without alarm.
@@ -149,10 +152,11 @@ fn find(requirement: &Requirement, device: &Known<'_>, now: Time) -> Found {
             unless_away(found, &device.evidence)
         }
         Requirement::CopyProven { within_minutes: count } => {
-            copy_proven_within(device.copy, span_of(*count), device.enrolled_at, now)
+            capped(copy_proven_within(device.copy, span_of(*count), device.enrolled_at, now), &device.evidence)
         }
         Requirement::ProvenRestorePoint { within_minutes: count } => {
-            unless_away(proven_within(&device.evidence, span_of(*count), device.enrolled_at, now), &device.evidence)
+            let found = proven_within(&device.evidence, span_of(*count), device.enrolled_at, now);
+            unless_away(capped(found, &device.evidence), &device.evidence)
         }
     }
 }
@@ -190,6 +194,14 @@ fn unless_away(found: Found, evidence: &Evidence) -> Found {
     match evidence.store_away_since {
         Some(since) => Found { outcome: Compliance::Unknown, since: Some(since), ..found },
         None => found,
+    }
+}
+
+/// Where the customer keeps the key nothing is proven, whatever was written down, and it is said why.
+fn capped(found: Found, evidence: &Evidence) -> Found {
+    match evidence.key_holder {
+        KeyHolder::Server => found,
+        KeyHolder::Customer => Found { outcome: Compliance::NotCompliant, value: Value::NoKey, ..found },
     }
 }
 

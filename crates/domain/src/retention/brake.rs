@@ -1,5 +1,6 @@
 //! What stops all of it, for one device.
 use super::WINDOW;
+use crate::key_holder::KeyHolder;
 use crate::time::{Time, hours};
 use crate::words::number;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub struct Facts {
     /// An object that this repository needs is damaged.
     pub is_damaged: bool,
     pub is_frozen: bool,
+    pub key_holder: KeyHolder,
     /// A backup, a restore test or a restore of the repository is under way.
     pub is_in_use: bool,
     /// Since when the server runs, is restored and its clock has not jumped, whichever is latest.
@@ -63,6 +65,8 @@ pub enum Brake {
     TooMuch(u8),
     /// A kept point cannot be walked, so nobody can say what it needs.
     CannotWalk,
+    /// The customer keeps the key.
+    NoKey,
 }
 
 impl Brake {
@@ -91,6 +95,9 @@ impl Brake {
             Self::CannotWalk => {
                 "A restore point that is kept cannot be read as a whole, so nobody can say what it needs.".to_owned()
             }
+            Self::NoKey => "The customer keeps the key, so nobody here can say which data its restore points share: \
+                            nothing of it ends."
+                .to_owned(),
         }
     }
 }
@@ -125,6 +132,7 @@ pub fn erase_brakes(facts: &Facts, now: Time) -> Vec<Brake> {
         (facts.is_store_away, Brake::StoreAway),
         (facts.is_damaged, Brake::Damaged),
         (facts.is_frozen, Brake::Frozen),
+        (facts.key_holder == KeyHolder::Customer, Brake::NoKey),
         // What is in the trash may be the last that is good.
         (facts.has_anomaly, Brake::Anomaly),
         // A client that slept since before they ended relies on packs that its old index names: what it sends is tested
@@ -166,6 +174,7 @@ mod tests {
             is_store_away: false,
             is_damaged: false,
             is_frozen: false,
+            key_holder: KeyHolder::Server,
             is_in_use: false,
             steady_since: NOW - days(30),
             put_back_at: None,
@@ -186,6 +195,7 @@ mod tests {
             (Facts { has_anomaly: true, ..free() }, Brake::Anomaly),
             (Facts { is_store_away: true, ..free() }, Brake::StoreAway),
             (Facts { is_damaged: true, ..free() }, Brake::Damaged),
+            (Facts { key_holder: KeyHolder::Customer, ..free() }, Brake::NoKey),
             (Facts { is_frozen: true, ..free() }, Brake::Frozen),
             (Facts { is_in_use: true, ..free() }, Brake::InUse),
             (Facts { steady_since: until - QUIET, ..free() }, Brake::Quiet(until)),

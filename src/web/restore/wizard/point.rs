@@ -14,6 +14,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use askama::Template;
 use domain::id::DeviceId;
+use domain::key_holder::CAPPED;
 use std::cmp::Reverse;
 
 /// How many restore points are offered, plus as many proven ones among older points.
@@ -30,6 +31,8 @@ struct PointPage {
     layout: Layout,
     device: Device,
     points: Vec<Offered>,
+    /// Whether somebody here can open them.
+    can_prove: bool,
 }
 
 #[get("/devices/{id}/restore")]
@@ -40,18 +43,18 @@ pub async fn choose_point(
     id: Path<DeviceId>,
 ) -> PageResult<HttpResponse> {
     let (reach, id) = (by.reach().clone(), id.into_inner());
-    let (device, points) = store
+    let (device, points, can_prove) = store
         .read(move |conn| {
             let device = reach::device(conn, &reach, id)?;
             let mut points = store::evidence::points(conn, id, Shown::Proven, POINTS)?;
             let newest = store::evidence::points(conn, id, Shown::Anything, POINTS)?;
             points.extend(newest.into_iter().filter(|it| it.proven_at.is_none()));
-            Ok::<_, Error>((device, points))
+            Ok::<_, Error>((device, points, store::repository::key_holder_of(conn, id)?.can_prove()))
         })
         .await?;
     let mut points: Vec<_> =
         points.into_iter().map(|it| Offered { is_proven: restore::is_proven(&it), point: it }).collect();
     // Proven ones first; each group stays newest first.
     points.sort_by_key(|it| (!it.is_proven, Reverse(it.point.sequence)));
-    with_status(&PointPage { layout, device, points }, StatusCode::OK)
+    with_status(&PointPage { layout, device, points, can_prove }, StatusCode::OK)
 }

@@ -18,6 +18,7 @@ use actix_web::{HttpResponse, post};
 use askama::Template;
 use domain::guard::GuardedAct;
 use domain::id::DeviceId;
+use domain::key_holder::{KeyHolder, NEEDS_KEY_FILE};
 use domain::manifest::{Manifest, ManifestFile};
 use domain::restore::{Conflict, Selection};
 use domain::time::Time;
@@ -46,6 +47,8 @@ pub(in crate::web::restore) struct PreviewPage {
     pub(in crate::web::restore) refusal: String,
     /// Whether the data leaves its device, so that a second person decides.
     crosses: bool,
+    /// Whether only the customer's key opens it.
+    needs_key_file: bool,
     pub(in crate::web::restore) errors: FieldErrors,
 }
 
@@ -102,7 +105,7 @@ pub(in crate::web::restore) async fn preview_page(
     let (acting, reach) = (by.acting(), by.reach().clone());
     let (point_id, target_id, repository_id) = (point.id, draft.target, point.repository_id);
     let asked = draft.clone();
-    let (target, refusal, crosses, (test, run), newest) = store
+    let (target, refusal, (crosses, needs_key_file), (test, run), newest) = store
         .read(move |conn| {
             let target = reach::device(conn, &reach, target_id)?;
             let refusal = match restore::plan(conn, &acting, &asked) {
@@ -116,7 +119,8 @@ pub(in crate::web::restore) async fn preview_page(
             let newest = store::restore_point::newest_stored(conn, repository_id)?.filter(|_| !crosses);
             let test = store::restore_test::newest_of_point(conn, point_id)?;
             let run = store::restore::newest_compared(conn, target_id)?;
-            Ok((target, refusal, crosses, (test, run), newest))
+            let needs_key_file = repository.key_holder == KeyHolder::Customer;
+            Ok((target, refusal, (crosses, needs_key_file), (test, run), newest))
         })
         .await?;
     let manifest = manifest_of(store, blobs.clone(), &point).await?;
@@ -147,6 +151,7 @@ pub(in crate::web::restore) async fn preview_page(
         request_key: secret::generate("")?,
         refusal,
         crosses,
+        needs_key_file,
         errors: FieldErrors::new(),
         layout,
         device,

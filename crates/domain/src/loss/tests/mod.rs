@@ -31,6 +31,7 @@ pub fn facts() -> LossFacts {
         proven: Some(point(NOW - hours(20))),
         damaged: Damaged::default(),
         store_away_since: None,
+        key_holder: KeyHolder::Server,
     }
 }
 

@@ -44,6 +44,7 @@ fn any(random: &mut Random) -> LossFacts {
         proven: random.chance(70).then(|| point(random.time())),
         damaged: Damaged { amount: if random.chance(90) { NONE } else { random.amount() }, names: Vec::new() },
         store_away_since: random.chance(7).then(|| random.time()),
+        key_holder: KeyHolder::Server,
     };
     if !is_mostly_well {
         return base;

@@ -1,0 +1,18 @@
+DROP TRIGGER copy_tests_of_customers ON copy_tests;
+DROP TRIGGER restore_tests_of_customers ON restore_tests;
+DROP TRIGGER device_proof_of_customers ON device_proof;
+DROP TRIGGER restore_points_of_customers ON restore_points;
+DROP TRIGGER teams_with_devices ON teams;
+DROP TRIGGER devices_of_customers ON devices;
+DROP TRIGGER repositories_of_the_team ON repositories;
+DROP TRIGGER escrows_of_customers ON escrows;
+DROP TRIGGER repositories_of_customers ON repositories;
+DROP TRIGGER teams_of_customers ON teams;
+DROP FUNCTION refuse_team_with_devices();
+DROP FUNCTION refuse_device_of_customer();
+DROP FUNCTION refuse_repository_of_team();
+DROP FUNCTION refuse_of_customers_device();
+DROP FUNCTION refuse_of_customer();
+DROP FUNCTION refuse_key_holder();
+ALTER TABLE repositories DROP COLUMN key_holder;
+ALTER TABLE teams DROP COLUMN key_holder;

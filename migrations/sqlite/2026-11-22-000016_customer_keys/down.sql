@@ -1,0 +1,14 @@
+DROP TRIGGER copy_tests_of_customers;
+DROP TRIGGER restore_tests_of_customers;
+DROP TRIGGER device_proof_of_customers_changed;
+DROP TRIGGER device_proof_of_customers;
+DROP TRIGGER restore_points_of_customers_changed;
+DROP TRIGGER restore_points_of_customers;
+DROP TRIGGER teams_with_devices;
+DROP TRIGGER devices_of_customers;
+DROP TRIGGER repositories_of_the_team;
+DROP TRIGGER escrows_of_customers;
+DROP TRIGGER repositories_of_customers;
+DROP TRIGGER teams_of_customers;
+ALTER TABLE repositories DROP COLUMN key_holder;
+ALTER TABLE teams DROP COLUMN key_holder;
