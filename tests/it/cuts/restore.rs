@@ -149,8 +149,8 @@ fn cuts(record: &Record, count: usize, random: &mut Random) -> Vec<Cut> {
     cuts
 }
 
-#[test]
 #[ignore = "tests/run cuts: needs root, FUSE and loop devices"]
+#[test]
 fn d05_a_power_cut_in_a_restore_loses_nothing_and_leaves_no_half_file_and_all_is_undone() {
     let points = setting("HOLDFAST_CUT_POINTS").map_or(200, |it| usize::try_from(it).unwrap()) / 4;
     let seed = setting("HOLDFAST_CUT_SEED").unwrap_or_else(|| u64::from(std::process::id()));

@@ -62,6 +62,16 @@ pub enum Content {
     Pipe,
 }
 
+impl Content {
+    /// The hash of a file's content; empty for anything else.
+    pub fn sha256(&self) -> &str {
+        match self {
+            Self::File { sha256, .. } => sha256,
+            Self::Link { .. } | Self::Pipe => "",
+        }
+    }
+}
+
 /// One step of a restore, or what is known after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

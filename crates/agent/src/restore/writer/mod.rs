@@ -14,7 +14,7 @@ use super::batch;
 use super::content::{self, Content};
 use super::cut::cut_here;
 use super::folders::{Folders, Left};
-use super::hands;
+use super::hands::Hands;
 use super::name::{checked, is_full};
 use super::place::{Fit, Placed};
 use super::rights::{self, Rights};
@@ -32,9 +32,12 @@ use rustix::io::Errno;
 use staged::{Link, Staged};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// How many entries wait for their names at most. Each file of them is open.
 const MOST_ENTRIES: usize = 128;
@@ -101,6 +104,7 @@ pub struct Writer {
     /// What is whole and waits for its name.
     staged: Vec<Staged>,
     staged_bytes: u64,
+    hands: Hands,
     done: Vec<Done>,
     /// Why the disk did not keep a folder.
     broken: Option<String>,
@@ -116,7 +120,7 @@ impl Writer {
         let folders = Folders::new(root.try_clone()?, Steps::new(trail, path, root))?;
         let (staged, done, broken) = (Vec::new(), Vec::new(), None);
         let (linked, shortfalls) = (HashMap::new(), Vec::new());
-        Ok(Self { folders, manner, staged, staged_bytes: 0, done, broken, linked, shortfalls })
+        Ok(Self { folders, manner, staged, staged_bytes: 0, hands: Hands::default(), done, broken, linked, shortfalls })
     }
 
     /// Records what a folder in the backup had, before anything in it is written.
@@ -163,7 +167,7 @@ impl Writer {
         match made {
             Ok((file, content, short)) => {
                 let stat = fstat(&file)?;
-                let (file, rights) = (Some(file), Some(rights));
+                let (file, rights) = (Some(self.begin_to_settle(file, &content)), Some(rights));
                 self.stage(Staged { file, rights, link, ..Staged::new(item, here, names, (content, &stat), short) });
                 Ok(())
             }
@@ -177,6 +181,13 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// Begins to flush a file to disk and to read it back, while the next one is written.
+    fn begin_to_settle(&mut self, file: File, content: &trail::Content) -> (Arc<File>, Receiver<io::Result<u64>>) {
+        let (file, sent) = (Arc::new(file), content.sha256().to_owned());
+        let settling = Arc::clone(&file);
+        (file, self.hands.begin(move || content::settle(&settling, &sent)))
     }
 
     fn stage(&mut self, staged: Staged) {
@@ -212,13 +223,11 @@ impl Writer {
         }
     }
 
-    /// Flushes the files that wait to disk and reads them back. Those that are there as they were written go on.
+    /// Waits until the files are on disk and were read back. Those that are there as they were written go on.
     fn settle(&mut self) -> Vec<Staged> {
         let mut staged = std::mem::take(&mut self.staged);
-        let files: Vec<_> = staged.iter().filter_map(Staged::sent).collect();
-        let mut settled = hands::each(&files, |(file, sha256)| content::settle(file, sha256)).into_iter();
         staged.retain_mut(|it| {
-            let Some(Err(error)) = it.sent().and_then(|_| settled.next()) else { return true };
+            let Err(error) = it.settled() else { return true };
             it.discard();
             self.done.push((std::mem::take(&mut it.path), Err(error)));
             false

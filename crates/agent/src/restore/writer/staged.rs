@@ -9,7 +9,10 @@ use domain::shortfall::ShortfallKind;
 use rustix::fs::{AtFlags, Stat, unlinkat};
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// A name of a file that has several.
 #[derive(Debug, Clone)]
@@ -37,8 +40,8 @@ pub(super) struct Staged {
     pub id: (u64, u64),
     /// What it could not be given.
     pub short: Vec<ShortfallKind>,
-    /// What is to be flushed to disk and read back; open until it has its name, so that nothing else gets its number.
-    pub file: Option<File>,
+    /// What is being flushed to disk and read back; open until it has its name, so that nothing else gets its number.
+    pub file: Option<(Arc<File>, Receiver<io::Result<u64>>)>,
     /// What a file that is already there is compared with.
     pub rights: Option<Rights>,
     pub link: Option<Link>,
@@ -65,12 +68,14 @@ impl Staged {
         }
     }
 
-    /// The file to be flushed, and the hash of what was written to it.
-    pub fn sent(&self) -> Option<(&File, &str)> {
-        match (&self.file, &self.content) {
-            (Some(file), Content::File { sha256, .. }) => Some((file, sha256)),
-            _ => None,
-        }
+    /// Waits until it is on disk and was read back.
+    ///
+    /// # Errors
+    /// When the disk refuses, or holds something other than what was written.
+    pub fn settled(&self) -> io::Result<()> {
+        let Some((_, outcome)) = &self.file else { return Ok(()) };
+        let ended = |_| Err(io::Error::other("nobody flushed it to disk"));
+        outcome.recv().unwrap_or_else(ended).map(drop)
     }
 
     pub fn place<'a>(&'a self, manner: &'a Manner, steps: &'a Steps) -> Place<'a> {
