@@ -23,7 +23,7 @@ pub struct Seen {
 /// What is noted in a backup folder; none if nothing is, as in one that was made by an older version.
 ///
 /// # Errors
-/// When it cannot be read, or is not what [`write`] writes.
+/// When it cannot be read, or is not what [`write()`] writes.
 pub fn read(dir: &Path) -> io::Result<Option<Seen>> {
     match fs::read(dir.join(FOLDER).join(FILE)) {
         Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
