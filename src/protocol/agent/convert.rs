@@ -5,6 +5,7 @@ use crate::service::enrollment::agent::{Joined, Joining};
 use crate::service::enrollment::join::Newcomer;
 use crate::service::repository::Prepared;
 use anyhow::Context;
+use domain::activity::Via;
 use domain::backup::{Backup, FailedBackup};
 use domain::channel::Channel;
 use domain::command::{Ending, Instruction, Order};
@@ -17,7 +18,7 @@ use wire::{Command, CommandResult, Payload};
 pub fn joining(said: wire::Enroll) -> Joining {
     Joining {
         newcomer: Newcomer {
-            token: said.token,
+            token_hash: secret::hash(&said.token),
             name: said.name,
             person: said.person,
             platform: said.platform,
@@ -25,6 +26,7 @@ pub fn joining(said: wire::Enroll) -> Joining {
             serial: said.serial,
             os_version: said.os_version,
             channel: Channel::of_agent(&said.orders),
+            via: Via::Agent,
             identity: said.signing_key,
             device_id: said.device_id,
             device_generation: said.device_generation,
