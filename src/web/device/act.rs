@@ -95,7 +95,8 @@ pub async fn enroll_again(
             Ok::<_, Error>((token, text, store::agent_enrollment::roots(conn, id, device.generation)?))
         })
         .await?;
-    made_page(layout, Made { token, text, server: config.public_url.clone(), protect }).await
+    let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
+    made_page(layout, Made { token, text, server, protect, apple }).await
 }
 
 fn said(order: &Order) -> String {

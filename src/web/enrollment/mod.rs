@@ -172,7 +172,8 @@ async fn make(
     };
     match done {
         Ok((token, text)) => {
-            made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() }).await
+            let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
+            made_page(layout, Made { token, text, server, protect: Vec::new(), apple }).await
         }
         Err(error) => {
             let (errors, refusal) = refusal(error)?;
