@@ -4,6 +4,8 @@
 //! (`tests/it/fuzz.rs`).
 mod access_list;
 mod baton;
+mod certificate;
+mod cms;
 mod content;
 mod door_path;
 mod escrow;
@@ -18,6 +20,7 @@ mod name;
 mod pack;
 mod pull;
 mod range;
+mod scep;
 mod share;
 mod snapshot;
 mod state;
@@ -43,6 +46,8 @@ macro_rules! parsers {
 pub const ALL: &[Parser] = parsers![
     access_list,
     baton,
+    certificate,
+    cms,
     content,
     door_path,
     escrow,
@@ -57,6 +62,7 @@ pub const ALL: &[Parser] = parsers![
     pack,
     pull,
     range,
+    scep,
     share,
     snapshot,
     state,
