@@ -10,7 +10,7 @@ pub mod declaration;
 pub mod message;
 pub mod plist;
 pub mod profile;
+pub mod scep;
 #[cfg(feature = "schema")]
 pub mod schema;
-pub mod scep;
 pub mod target;

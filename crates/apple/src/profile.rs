@@ -104,8 +104,7 @@ impl Mdm {
         set(&mut payload, "CheckInURL", text(&self.check_in_url));
         set(&mut payload, "SignMessage", Value::Boolean(self.signs_messages));
         set(&mut payload, "CheckOutWhenRemoved", Value::Boolean(true));
-        let abilities = ["com.apple.mdm.bootstraptoken", "com.apple.mdm.token"];
-        set(&mut payload, "ServerCapabilities", Value::Array(abilities.into_iter().map(text).collect()));
+        set(&mut payload, "ServerCapabilities", Value::Array(vec![text("com.apple.mdm.bootstraptoken")]));
         match &self.managed_account {
             // Apple decides what is allowed there.
             Some(account) => {

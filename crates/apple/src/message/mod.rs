@@ -179,6 +179,17 @@ impl std::fmt::Display for Cause {
 }
 
 impl Status {
+    /// Apple's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Acknowledged => "Acknowledged",
+            Self::Error => "Error",
+            Self::CommandFormatError => "CommandFormatError",
+            Self::NotNow => "NotNow",
+        }
+    }
+
     fn parse(word: &str) -> Result<Self, MessageFault> {
         Ok(match word {
             "Idle" => Self::Idle,
