@@ -5,6 +5,7 @@ use crate::support::device::{SimDevice, token};
 use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, text};
+use domain::activity::Via;
 use domain::channel::Channel;
 use domain::command::{CommandKind, CommandState, Ending, Order};
 use domain::device::{Encryption, Platform};
@@ -29,13 +30,14 @@ struct Loopback<'a> {
 impl<'a> Loopback<'a> {
     fn newcomer(token: String, identity: &str) -> Newcomer {
         Newcomer {
-            token,
+            token_hash: secret::hash(&token),
             name: "tablet-1".to_owned(),
             person: "Grace Hopper".to_owned(),
             platform: Platform::Ipados,
             model: "iPad".to_owned(),
             serial: "LOOP-1".to_owned(),
             os_version: "19.1".to_owned(),
+            via: Via::Agent,
             channel: Channel::new("loopback", &[CommandKind::Lock, CommandKind::BackUpNow]),
             identity: identity.to_owned(),
             device_id: None,

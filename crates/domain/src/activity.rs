@@ -11,7 +11,7 @@ text_enum! {
 
 text_enum! {
     /// How an act came in.
-    Via { Web = "web", Api = "api", CommandLine = "command_line", Agent = "agent", Restic = "restic", Job = "job" }
+    Via { Web = "web", Api = "api", CommandLine = "command_line", Agent = "agent", Apple = "apple", Restic = "restic", Job = "job" }
 }
 
 impl Via {
@@ -22,6 +22,7 @@ impl Via {
             Self::Api => "API token",
             Self::CommandLine => "command line",
             Self::Agent => "agent",
+            Self::Apple => "Apple’s protocol",
             Self::Restic => "restic client",
             Self::Job => "by itself",
         }
@@ -76,6 +77,9 @@ text_enum! {
         DeviceEnrolled = "device_enrolled",
         DeviceReenrolled = "device_reenrolled",
         IdentityDoubted = "identity_doubted",
+        IdentityRefused = "identity_refused",
+        DeviceLeft = "device_left_management",
+        DeviceAuthorityMade = "device_authority_made",
         DeviceChanged = "device_changed",
         DeviceRemoved = "device_removed",
         DeviceRemovalHeld = "device_removal_held",

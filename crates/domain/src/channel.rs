@@ -17,6 +17,8 @@ pub struct Channel {
 impl Channel {
     /// The name of our own agent's.
     pub const AGENT: &str = "agent";
+    /// The name of Apple's device management protocol.
+    pub const APPLE: &str = "apple";
 
     /// A channel that carries these kinds of orders.
     pub fn new(name: &str, carries: &[CommandKind]) -> Self {

@@ -87,6 +87,7 @@ ids! {
     CommandId, WipeRequestId, RestoreId, RecoveryKeyId, TeamKeyId, ContentReadId,
     ActivityId, MailId,
     RetentionChangeId, HoldId, PruneId,
+    AppleEnrollmentId,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use domain::activity::Via;
 use domain::backup::{Backup, FailedBackup};
 use domain::channel::Channel;
 use domain::command::{Ending, Instruction, Order};
@@ -24,7 +25,7 @@ use wire::{Command, CommandResult, Payload};
 pub fn joining(said: wire::Enroll) -> Result<Joining> {
     Ok(Joining {
         newcomer: Newcomer {
-            token: said.token,
+            token_hash: secret::hash(&said.token),
             name: said.name,
             person: said.person,
             platform: said.platform,
@@ -32,6 +33,7 @@ pub fn joining(said: wire::Enroll) -> Result<Joining> {
             serial: said.serial,
             os_version: said.os_version,
             channel: Channel::of_agent(&said.orders),
+            via: Via::Agent,
             identity: said.signing_key,
             device_id: said.device_id,
             device_generation: said.device_generation,

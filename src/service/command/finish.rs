@@ -5,7 +5,7 @@ use crate::service::{restore, wipe};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
-use domain::activity::{Action, Actor, Outcome, Via};
+use domain::activity::{Action, Actor, Outcome};
 use domain::command::{CommandKind, CommandState, Ending};
 use domain::name;
 use domain::time::Time;
@@ -13,13 +13,13 @@ use domain::time::Time;
 /// The longest answer to a command that is kept, in characters.
 const MAX_DETAIL: usize = 2000;
 
-/// Ends a command with the device's own answer; an act, except that nothing may come of it.
+/// Ends a command with the device's own answer, in whose name the entry is; an act, except that nothing may come of it.
 ///
 /// An answer from another enrolment, or for a command that has ended, changes nothing: answers are repeated.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn finish(conn: &mut Conn, device: &Device, ending: &Ending, address: &str, now: Time) -> Result<()> {
+pub fn finish(conn: &mut Conn, device: &Device, ending: &Ending, actor: &Actor, now: Time) -> Result<()> {
     let Some(command) = store::command::find(conn, ending.id)? else { return Ok(()) };
     if command.device_id != device.id || command.generation != device.generation {
         return Ok(());
@@ -33,9 +33,8 @@ pub fn finish(conn: &mut Conn, device: &Device, ending: &Ending, address: &str, 
         return Ok(());
     }
     let act = Act::done(Action::CommandFinished, command.object()).on(device.id).because(&detail).ended(outcome);
-    let actor = device.actor(Via::Agent, address);
-    activity::record(conn, &actor, &act, now)?;
-    ended(conn, &actor, &command, ending.done, &detail, now)
+    activity::record(conn, actor, &act, now)?;
+    ended(conn, actor, &command, ending.done, &detail, now)
 }
 
 /// A wipe and a restore end with their own reports; this is how they end without one.

@@ -19,8 +19,8 @@ use domain::time::Time;
 /// What a machine that wants to join says about itself.
 #[derive(Debug, Clone)]
 pub struct Newcomer {
-    /// The enrolment token, `hf_enroll_…`.
-    pub token: String,
+    /// What the enrolment token, `hf_enroll_…`, hashes to.
+    pub token_hash: String,
     pub name: String,
     pub person: String,
     pub platform: Platform,
@@ -28,6 +28,8 @@ pub struct Newcomer {
     pub serial: String,
     pub os_version: String,
     pub channel: Channel,
+    /// How the history names that channel.
+    pub via: Via,
     /// What tells it apart on its channel, such as its public key. No two enrolled devices share one.
     pub identity: String,
     /// The device this machine was until now, on this server or another.
@@ -69,7 +71,7 @@ pub fn admit(
     newcomer: &Newcomer,
     now: Time,
 ) -> Result<Result<(EnrollmentToken, Option<Device>), TokenRefusal>> {
-    let Some(token) = store::enrollment_token::find_by_hash(conn, &secret::hash(&newcomer.token))? else {
+    let Some(token) = store::enrollment_token::find_by_hash(conn, &newcomer.token_hash)? else {
         return Ok(Err(TokenRefusal::Unknown));
     };
     if !token::is_backed(conn, &token)? {
@@ -141,7 +143,7 @@ pub fn join(conn: &mut Conn, newcomer: &Newcomer, address: &str, now: Time) -> R
     };
     enroll(conn, &device, newcomer, &token, now)?;
     proof::refresh(conn, device.id)?;
-    let by = device.actor(Via::Agent, address);
+    let by = device.actor(newcomer.via, address);
     let act = Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id);
     activity::record(conn, &by, &act, now)?;
     // A device whose answer was lost asks again with the identity already reported.

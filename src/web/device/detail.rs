@@ -10,6 +10,7 @@ use domain::device::Encryption;
 use domain::fact::{FactKind, FactValue, Facts, Unit};
 use domain::key_holder::NO_PROOF;
 use domain::policy::Value;
+use domain::time::Time;
 
 /// A line of the details, with where it comes from.
 pub(super) struct Detail {
@@ -64,6 +65,13 @@ pub(super) fn details(
         };
         details.push(Detail { name: kind.name(), value, source });
     }
+    // Only some channels bring these: of the others it is not unknown, there is none.
+    for kind in [FactKind::Supervised, FactKind::CloudBackup, FactKind::LastCloudBackup] {
+        if let Some(fact) = facts.get(kind) {
+            let (value, source) = (fact_value(kind, &fact.value, layout), answer::said(fact, layout));
+            details.push(Detail { name: kind.name(), value, source });
+        }
+    }
     details.retain(|it| !it.value.is_empty());
     Ok(details)
 }
@@ -71,11 +79,16 @@ pub(super) fn details(
 /// A fact's value in words.
 fn fact_value(kind: FactKind, value: &FactValue, layout: &Layout) -> String {
     match value {
-        FactValue::Flag(true) => "Set".to_owned(),
-        FactValue::Flag(false) => "Not set".to_owned(),
+        FactValue::Flag(is_so) => match (kind, is_so) {
+            (FactKind::PasscodeSet, true) => "Set".to_owned(),
+            (FactKind::PasscodeSet, false) => "Not set".to_owned(),
+            (_, true) => "Yes".to_owned(),
+            (_, false) => "No".to_owned(),
+        },
         FactValue::Number(count) => match kind.unit() {
             Unit::Bytes => bytes(*count),
             Unit::Percent => format!("{count} %"),
+            Unit::Moment => layout.zone.full(Time::from_millis(*count)),
             Unit::None => count.to_string(),
         },
         FactValue::Text(text) => text.clone(),

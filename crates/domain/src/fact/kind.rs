@@ -21,6 +21,12 @@ text_enum! {
         /// Protected folders that are missing, or are not the ones that were enrolled: then nobody knows what is
         /// in them.
         RootsAway = "roots_away",
+        /// Whether the device says that it backs up to its maker's cloud.
+        CloudBackup = "cloud_backup",
+        /// When it says that it last did, in milliseconds. Nobody but its maker can look at that backup.
+        LastCloudBackup = "last_cloud_backup",
+        /// Whether its owner told its maker that it belongs to an organisation.
+        Supervised = "supervised",
     }
 }
 
@@ -30,6 +36,8 @@ pub enum Unit {
     None,
     Bytes,
     Percent,
+    /// A time, in milliseconds since 1970.
+    Moment,
 }
 
 impl FactKind {
@@ -45,6 +53,9 @@ impl FactKind {
             Self::BatteryPercent => "Battery",
             Self::Changes => "Changed since backup",
             Self::RootsAway => "Folders away",
+            Self::CloudBackup => "Backs up to Apple",
+            Self::LastCloudBackup => "Last backup, as Apple reports it",
+            Self::Supervised => "Supervised",
         }
     }
 
@@ -53,13 +64,16 @@ impl FactKind {
         match self {
             Self::FreeBytes => Unit::Bytes,
             Self::BatteryPercent => Unit::Percent,
+            Self::LastCloudBackup => Unit::Moment,
             Self::Encryption
             | Self::PasscodeSet
             | Self::OsVersion
             | Self::Model
             | Self::Serial
             | Self::Changes
-            | Self::RootsAway => Unit::None,
+            | Self::RootsAway
+            | Self::CloudBackup
+            | Self::Supervised => Unit::None,
         }
     }
 
@@ -67,7 +81,14 @@ impl FactKind {
     /// known as it is now.
     pub const fn has_history(self) -> bool {
         match self {
-            Self::Encryption | Self::PasscodeSet | Self::OsVersion | Self::Model | Self::Serial => true,
+            Self::Encryption
+            | Self::PasscodeSet
+            | Self::OsVersion
+            | Self::Model
+            | Self::Serial
+            | Self::CloudBackup
+            | Self::LastCloudBackup
+            | Self::Supervised => true,
             Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => false,
         }
     }
@@ -76,9 +97,15 @@ impl FactKind {
     pub(super) const fn decides(self) -> bool {
         match self {
             Self::Encryption | Self::PasscodeSet | Self::OsVersion => true,
-            Self::Model | Self::Serial | Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => {
-                false
-            }
+            Self::Model
+            | Self::Serial
+            | Self::FreeBytes
+            | Self::BatteryPercent
+            | Self::Changes
+            | Self::RootsAway
+            | Self::CloudBackup
+            | Self::LastCloudBackup
+            | Self::Supervised => false,
         }
     }
 
@@ -86,11 +113,13 @@ impl FactKind {
     pub(super) fn check(self, value: &FactValue) -> Result<(), String> {
         match (self, value) {
             (Self::Encryption, FactValue::Encryption(it)) => check_text(&it.method),
-            (Self::PasscodeSet, FactValue::Flag(_)) => Ok(()),
+            (Self::PasscodeSet | Self::CloudBackup | Self::Supervised, FactValue::Flag(_)) => Ok(()),
             (Self::OsVersion | Self::Model | Self::Serial, FactValue::Text(it)) => check_text(it),
-            (Self::FreeBytes, FactValue::Number(it)) if *it < 0 => Err("not below 0".to_owned()),
+            (Self::FreeBytes | Self::LastCloudBackup, FactValue::Number(it)) if *it < 0 => {
+                Err("not below 0".to_owned())
+            }
             (Self::BatteryPercent, FactValue::Number(it)) if !(0..=100).contains(it) => Err("0 to 100".to_owned()),
-            (Self::FreeBytes | Self::BatteryPercent, FactValue::Number(_)) => Ok(()),
+            (Self::FreeBytes | Self::BatteryPercent | Self::LastCloudBackup, FactValue::Number(_)) => Ok(()),
             (Self::Changes, FactValue::Changes(it)) if it.files < 0 || it.bytes < 0 => Err("not below 0".to_owned()),
             (Self::Changes, FactValue::Changes(_)) => Ok(()),
             (Self::RootsAway, FactValue::Paths(it)) if it.len() > MAX_ROOTS || !it.iter().all(|path| is_path(path)) => {

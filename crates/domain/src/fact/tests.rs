@@ -15,9 +15,9 @@ fn encryption(state: Encryption, method: &str) -> FactValue {
 fn good(kind: FactKind) -> FactValue {
     match kind {
         FactKind::Encryption => encryption(Encryption::On, "LUKS2"),
-        FactKind::PasscodeSet => FactValue::Flag(true),
+        FactKind::PasscodeSet | FactKind::CloudBackup | FactKind::Supervised => FactValue::Flag(true),
         FactKind::OsVersion | FactKind::Model | FactKind::Serial => FactValue::Text("Debian 13".to_owned()),
-        FactKind::FreeBytes => FactValue::Number(0),
+        FactKind::FreeBytes | FactKind::LastCloudBackup => FactValue::Number(0),
         FactKind::BatteryPercent => FactValue::Number(100),
         FactKind::Changes => FactValue::Changes(Changes { files: 1, bytes: 2 }),
         FactKind::RootsAway => FactValue::Paths(vec!["/mnt/disk".to_owned()]),
