@@ -19,6 +19,7 @@ pub mod activity_list;
 pub mod agent_enrollment;
 pub mod alert;
 pub mod api_token;
+pub mod apple;
 pub mod approval;
 pub mod attention;
 pub mod avoided_pack;

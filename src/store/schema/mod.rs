@@ -1,5 +1,6 @@
 //! The tables, the same on both databases; `tests/it/store.rs` checks them against the migrations.
 mod act;
+mod apple;
 mod backup;
 mod console;
 mod content;
@@ -9,6 +10,7 @@ mod person;
 mod retention;
 
 pub use act::*;
+pub use apple::*;
 pub use backup::*;
 pub use console::*;
 pub use content::*;
@@ -70,4 +72,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     prunes,
     trashed_objects,
     team_quotas,
+    apple_authority,
+    apple_enrollments,
+    apple_challenges,
+    apple_certificates,
+    apple_queries,
+    apple_deferrals,
+    apple_messages,
 );
