@@ -16,7 +16,7 @@ pub use decide::{Decision, Seen, approve, lift, lift_accepting, lift_agreed, may
 pub use deliver::{delivered, may_deliver};
 pub use facts::facts;
 pub use release::{release_due, settle_orphaned};
-pub use report::{command_ended, reported};
+pub use report::{begun, command_ended, reported};
 pub use request::{Agreement, Ask, request, review};
 pub use stop::stops;
 

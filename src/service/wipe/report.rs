@@ -46,29 +46,70 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     let report = serde_json::to_string(&short(said)).context("writing a wipe's report")?;
     let acknowledged =
         WipeRequest { state: WipeState::Acknowledged, acknowledged_at: Some(now), report: Some(report), ..request };
-    record(
-        conn,
-        actor,
-        &acknowledged,
-        &What::done(Action::WipeAcknowledged, "the device's signed report arrived"),
-        now,
-    )?;
-    // A step of its own: the table of states knows no other way to an end, and the history shows that a report came.
-    write(conn, &acknowledged, from)?;
+    acknowledge(conn, actor, &acknowledged, (from, "the device's signed report arrived"), now)?;
     let ordered = ordered(conn, said.command_id)?;
     let done = finished(acknowledged, &ordered, said, now);
+    conclude(conn, (actor, device), (said.command_id, done), now)?;
+    Ok(received_at)
+}
+
+/// Takes the answer of a device that says that it erases itself, before it does so.
+///
+/// Through the protocol of its maker it can say nothing after that. A repeated answer changes nothing.
+///
+/// # Errors
+/// When the database refuses.
+pub fn begun(conn: &mut Conn, actor: &Actor, device: &Device, command: CommandId, now: Time) -> Result<()> {
+    let request = store::wipe::of_command(conn, command)?
+        .filter(|it| it.device_id == device.id && it.generation == device.generation)
+        .filter(|it| it.state == WipeState::Delivered);
+    let Some(request) = request else { return Ok(()) };
+    let note = match request.action {
+        WipeAction::Wipe => "the device answered that it erases itself, which is the last it can say",
+        WipeAction::RemoveCompanyData => {
+            "the device answered that it removed the management profile and what came with it"
+        }
+    };
+    let acknowledged = WipeRequest { state: WipeState::Acknowledged, acknowledged_at: Some(now), ..request };
+    acknowledge(conn, actor, &acknowledged, (WipeState::Delivered, "the device’s answer arrived"), now)?;
+    let done = WipeRequest {
+        state: WipeState::Confirmed,
+        finished_at: Some(now),
+        state_note: note.to_owned(),
+        ..acknowledged
+    };
+    conclude(conn, (actor, device), (command, done), now)
+}
+
+fn acknowledge(
+    conn: &mut Conn,
+    actor: &Actor,
+    acknowledged: &WipeRequest,
+    (from, why): (WipeState, &str),
+    now: Time,
+) -> Result<()> {
+    record(conn, actor, acknowledged, &What::done(Action::WipeAcknowledged, why), now)?;
+    // A step of its own: the table of states knows no other way to an end, and the history shows that a report came.
+    write(conn, acknowledged, from)
+}
+
+fn conclude(
+    conn: &mut Conn,
+    (actor, device): (&Actor, &Device),
+    (command, done): (CommandId, WipeRequest),
+    now: Time,
+) -> Result<()> {
     write(conn, &done, WipeState::Acknowledged)?;
     let complete = done.state == WipeState::Confirmed;
     close(conn, device, done.action, complete, now)?;
     let to = if complete { CommandState::Acknowledged } else { CommandState::Failed };
     // The report counts even if the command had ended without it.
     let open = [CommandState::Queued, CommandState::Delivered, CommandState::Expired, CommandState::Failed];
-    store::command::finish(conn, said.command_id, &open, to, (&done.state_note, now))?;
+    store::command::finish(conn, command, &open, to, (&done.state_note, now))?;
     let (action, outcome) =
         if complete { (Action::WipeConfirmed, Outcome::Done) } else { (Action::WipeFailed, Outcome::Failed) };
     record(conn, actor, &done, &What { action, outcome, reason: &done.state_note }, now)?;
-    tell(conn, (&done, device), &device.name, News::Done { complete }, now)?;
-    Ok(received_at)
+    tell(conn, (&done, device), &device.name, News::Done { complete }, now)
 }
 
 /// Follows the device's answer to the command if it came without a report: the wipe did not begin.
