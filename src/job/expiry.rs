@@ -2,6 +2,7 @@
 use crate::error::Result;
 use crate::job::Summary;
 use crate::service;
+use crate::service::apple::enrollment::FORGET_UNUSED;
 use crate::store::{self, Store};
 use domain::time::{Time, minutes};
 use std::time::Duration;
@@ -21,6 +22,7 @@ const KEEP: Duration = minutes(10);
 /// When the database cannot be reached.
 pub fn run_once(store: &Store, now: Time) -> Result<Summary> {
     store.write_blocking(move |conn| store::request_id::prune(conn, now - KEEP))?;
+    store.write_blocking(move |conn| store::apple::enrollment::end_unused(conn, now - FORGET_UNUSED, now))?;
     // Checked first without the lock for acts: most runs find nothing.
     let overdue = store.read_blocking(|conn| store::command::overdue(conn, now, 1))?;
     if overdue.is_empty() {

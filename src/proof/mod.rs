@@ -5,6 +5,7 @@
 //! as they were when the restore point was received. [`Prover`] takes tests
 //! from the queue. Only this side holds the key that opens repositories
 //! ([`keys`]). [`Pruner`] does the same with what restore points no longer need ([`walk`]).
+mod apple;
 mod avoid;
 mod check;
 pub mod child;

@@ -5,6 +5,7 @@
 use crate::proof::keys::{self, ProofKeys, path_of_next, write_new};
 use crate::proof::team_key;
 use crate::service;
+use crate::service::apple::authority::Sealer;
 use crate::service::team_key::Replacement;
 use crate::store::{self, Store};
 use anyhow::{Context, anyhow, bail};
@@ -59,6 +60,8 @@ fn replacement(store: &Store, old: &ProofKeys, new: &ProofKeys) -> anyhow::Resul
             recovery_keys.push((key.id, new.vouch_for(&public)?));
         }
     }
+    let apple = store.read_blocking(store::apple::authority::find)?;
+    let apple_key = apple.map(|it| new.seal(&old.open(&it.sealed_key)?)).transpose()?;
     let (old, new) = (old.public().as_str().to_owned(), new.public().as_str().to_owned());
-    Ok(Replacement { old, new, team_keys, recovery_keys })
+    Ok(Replacement { old, new, team_keys, recovery_keys, apple_key })
 }

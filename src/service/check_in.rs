@@ -9,6 +9,7 @@ use crate::service::fact::{self, Heard, Schedule};
 use crate::service::{epoch, installation, policy};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
+use domain::activity::Via;
 use domain::command::{Ending, Instruction};
 use domain::continuity::Brought;
 use domain::epoch::Epoch;
@@ -100,7 +101,7 @@ pub fn run(conn: &mut Conn, caller: Caller<'_>, report: &Report, now: Time) -> R
     }
     // Before the orders go out: what has ended is not handed out again.
     for ending in &report.endings {
-        finish(conn, device, ending, address, now)?;
+        finish(conn, device, ending, &device.actor(Via::Agent, address), now)?;
     }
     let policy = policy::device_policy(conn, device, roots, now)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;

@@ -5,6 +5,7 @@ pub mod account;
 pub mod activity;
 pub mod alert;
 pub mod api_token;
+pub mod apple;
 pub mod approval;
 pub mod backup;
 pub mod backup_attempt;

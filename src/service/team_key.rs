@@ -177,6 +177,8 @@ pub struct Replacement {
     pub team_keys: Vec<(TeamKeyId, String, String)>,
     /// Each recovery key with the new key's word for it.
     pub recovery_keys: Vec<(domain::id::RecoveryKeyId, String)>,
+    /// The key of the authority for Apple devices, sealed to the new key; none if there is none.
+    pub apple_key: Option<String>,
 }
 
 /// Replaces the proof key: from this commit on, the new one opens everything and the old one nothing. An act; everyone
@@ -201,6 +203,9 @@ pub fn replace_proof_key(conn: &mut Conn, by: &Actor, it: &Replacement, now: Tim
     }
     for (id, voucher) in &it.recovery_keys {
         store::recovery_key::set_voucher(conn, *id, voucher)?;
+    }
+    if let Some(sealed) = &it.apple_key {
+        store::apple::authority::reseal(conn, sealed)?;
     }
     PROOF_PUBLIC_KEY.set(conn, &it.new, now)?;
     let object = Object::new("server", "", "the proof key");

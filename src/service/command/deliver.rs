@@ -13,6 +13,26 @@ use domain::time::Time;
 /// # Errors
 /// When the database refuses.
 pub fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instruction>> {
+    hand_out(conn, device, &|_| true, usize::MAX, now)
+}
+
+/// The oldest open command that may be handed out now and that is not among `put_off`, for a channel that takes them one
+/// by one.
+///
+/// # Errors
+/// When the database refuses.
+pub fn deliver_next(conn: &mut Conn, device: &Device, put_off: &[String], now: Time) -> Result<Option<Instruction>> {
+    let wanted = |command: &Command| !put_off.iter().any(|it| *it == command.id.as_str());
+    Ok(hand_out(conn, device, &wanted, 1, now)?.pop())
+}
+
+fn hand_out(
+    conn: &mut Conn,
+    device: &Device,
+    is_wanted: &dyn Fn(&Command) -> bool,
+    most: usize,
+    now: Time,
+) -> Result<Vec<Instruction>> {
     let mut instructions = Vec::new();
     let mut open = store::command::open(conn, device.id, device.generation, now)?;
     if open.iter().any(|it| it.kind.overwrites()) {
@@ -22,7 +42,10 @@ pub fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instru
         open = store::command::open(conn, device.id, device.generation, now)?;
     }
     let carries = store::enrollment::find(conn, device.id, device.generation)?.map(|it| it.channel()).transpose()?;
-    for command in open {
+    for command in open.into_iter().filter(|it| is_wanted(it)) {
+        if instructions.len() >= most {
+            break;
+        }
         if !may_deliver(conn, &command, now)? {
             continue;
         }

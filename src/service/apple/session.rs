@@ -1,0 +1,183 @@
+//! The command channel: a device says how the last thing went, and is told the next, until there is nothing.
+use crate::error::Result;
+use crate::service::apple::certificate::RENEW_BEFORE;
+use crate::service::apple::push;
+use crate::service::command::deliver::deliver_next;
+use crate::service::command::finish::finish;
+use crate::service::fact::{self, Heard, Schedule};
+use crate::service::wipe;
+use crate::store::apple::enrollment::AppleEnrollment;
+use crate::store::apple::query::AppleQuery;
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+use domain::activity::Via;
+use domain::command::{Ending, Instruction};
+use domain::fact::Reported;
+use domain::id::CommandId;
+use domain::time::{Time, days, hours, minutes};
+use std::time::Duration;
+
+/// How often a device is asked how it is.
+const EVERY: Duration = hours(6);
+
+/// How long the answer to a question may take.
+const PATIENCE: Duration = minutes(10);
+
+/// What a device says.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// It asks for something to do.
+    Idle,
+    /// It cannot do this now, and asks again by itself.
+    NotNow {
+        asked_as: String,
+    },
+    Ended {
+        asked_as: String,
+        done: bool,
+        detail: String,
+        facts: Vec<Reported>,
+    },
+}
+
+/// What the server asks by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    DeviceInformation,
+    SecurityInfo,
+    /// It gets its profile again, with which it gets its next certificate.
+    NextCertificate,
+}
+
+impl Question {
+    const ALL: [Self; 3] = [Self::DeviceInformation, Self::SecurityInfo, Self::NextCertificate];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::DeviceInformation => "device_information",
+            Self::SecurityInfo => "security_info",
+            Self::NextCertificate => "next_certificate",
+        }
+    }
+
+    const fn every(self) -> Duration {
+        match self {
+            Self::DeviceInformation | Self::SecurityInfo => EVERY,
+            Self::NextCertificate => days(1),
+        }
+    }
+}
+
+/// What a device is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    Order(Instruction),
+    Ask { question: Question, asked_as: String },
+    Nothing,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    pub device: &'a Device,
+    pub enrollment: &'a AppleEnrollment,
+    pub address: &'a str,
+}
+
+/// Takes what a device says, and returns what it is told.
+///
+/// # Errors
+/// When the database refuses.
+pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> Result<Next> {
+    let Caller { device, enrollment, address } = caller;
+    let facts = match said {
+        Said::Idle => {
+            store::apple::query::resume(conn, enrollment.id)?;
+            Vec::new()
+        }
+        Said::NotNow { asked_as } => {
+            put_off(conn, enrollment, asked_as)?;
+            Vec::new()
+        }
+        Said::Ended { asked_as, done, detail, facts } => {
+            match CommandId::parse(asked_as).map(|id| store::command::find(conn, id)).transpose()?.flatten() {
+                Some(command) => ended(conn, caller, (command.id, command.kind.erases(), *done), detail, now)?,
+                None => {
+                    store::apple::query::answer(conn, enrollment.id, asked_as, done.then_some(now))?;
+                }
+            }
+            facts.iter().filter(|it| !it.is_demo() && it.faults(now).is_empty()).cloned().collect()
+        }
+    };
+    push::came(conn, enrollment.id, matches!(said, Said::NotNow { .. }), now)?;
+    let schedule = Schedule { now, next_at: now + EVERY, every: EVERY };
+    fact::keep(conn, device, &Heard { facts: &facts, policy_version: "", continuity: None, address }, &schedule)?;
+    if !store::apple::enrollment::is_current(conn, device.id, device.generation)? {
+        // It is being erased.
+        return Ok(Next::Nothing);
+    }
+    next(conn, device, enrollment, now)
+}
+
+fn put_off(conn: &mut Conn, enrollment: &AppleEnrollment, asked_as: &str) -> Result<()> {
+    let kind = store::apple::query::forget_asked(conn, enrollment.id, asked_as)?;
+    Ok(store::apple::query::defer(conn, enrollment.id, kind.as_deref().unwrap_or(asked_as))?)
+}
+
+/// An order ended. What erases says so before it begins, and nothing after.
+fn ended(
+    conn: &mut Conn,
+    caller: Caller<'_>,
+    (id, erases, done): (CommandId, bool, bool),
+    detail: &str,
+    now: Time,
+) -> Result<()> {
+    // The end of a command is recorded, so it takes its turn among the acts.
+    store::activity::lock(conn)?;
+    let Caller { device, address, .. } = caller;
+    let actor = device.actor(Via::Apple, address);
+    if erases && done {
+        return wipe::begun(conn, &actor, device, id, now);
+    }
+    finish(conn, device, &Ending { id, done, detail: detail.to_owned() }, &actor, now)
+}
+
+fn next(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment, now: Time) -> Result<Next> {
+    let put_off = store::apple::query::deferred(conn, enrollment.id)?;
+    if let Some(order) = deliver_next(conn, device, &put_off, now)? {
+        return Ok(Next::Order(order));
+    }
+    let asked = store::apple::query::all(conn, enrollment.id)?;
+    for question in Question::ALL {
+        let row = asked.iter().find(|it| it.kind == question.word());
+        if put_off.iter().any(|it| it == question.word()) || !is_due(row, question, now) {
+            continue;
+        }
+        if question == Question::NextCertificate && !needs_certificate(conn, enrollment, now)? {
+            continue;
+        }
+        let asked_as = format!("{}-{}", question.word(), hex::encode(secret::bytes::<8>()?));
+        let asked = AppleQuery {
+            enrollment_id: enrollment.id,
+            kind: question.word().to_owned(),
+            asked_as: Some(asked_as.clone()),
+            asked_at: now,
+            answered_at: None,
+        };
+        store::apple::query::ask(conn, &asked)?;
+        return Ok(Next::Ask { question, asked_as });
+    }
+    Ok(Next::Nothing)
+}
+
+fn is_due(row: Option<&AppleQuery>, question: Question, now: Time) -> bool {
+    row.is_none_or(|it| {
+        let wait = if it.asked_as.is_some() { PATIENCE } else { question.every() };
+        it.asked_at + wait <= now
+    })
+}
+
+fn needs_certificate(conn: &mut Conn, enrollment: &AppleEnrollment, now: Time) -> Result<bool> {
+    let newest = store::apple::certificate::of_enrollment(conn, enrollment.id)?.into_iter().next();
+    Ok(newest.is_some_and(|it| it.not_after <= now + RENEW_BEFORE))
+}
