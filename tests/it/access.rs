@@ -67,6 +67,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/devices/{id}.json", May(P::ViewDevices)),
     ("post", "/devices/{id}/backup-commands", May(P::RunBackups)),
     ("get", "/devices/{id}/edit", May(P::EnrollDevices)),
+    ("get", "/devices/{id}/messages", May(P::ViewDevices)),
     ("post", "/devices/{id}/enrollment-tokens", May(P::EnrollDevices)),
     ("post", "/devices/{id}/lock-commands", May(P::LockDevices)),
     ("post", "/devices/{id}/removals", May(P::EnrollDevices)),

@@ -9,6 +9,8 @@ mod column;
 mod detail;
 mod edit;
 mod list;
+mod messages;
+mod phone;
 mod show;
 mod strip;
 use domain::role::Permission;
@@ -53,6 +55,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(bulk::lock)
         .service(bulk::back_up)
         .service(bulk::prove)
+        .service(messages::show)
         .service(show::show)
         .service(act::lock)
         .service(act::back_up)

@@ -1,6 +1,7 @@
 //! One device: three answers, and the facts behind them.
 use super::answer::{self, Answer, ProofFacts};
 use super::detail::{Detail, details, measured};
+use super::phone;
 use super::strip::{Strip, begins, strip};
 use crate::auth::{Can, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
@@ -267,7 +268,7 @@ impl ShowPage {
             grade: evidence.grade(layout.now),
             key_holder: evidence.key_holder,
             encrypted: answer::encrypted(&facts, &read.status, read.device.state, &layout),
-            proven: answer::proven(&proof_facts, &layout),
+            proven: phone::proven(&proof_facts, (read.device.platform, read.device.ownership), &facts, &layout),
             wiped: web_loss::shown(&told(&read.known), &layout),
             strip: strip(&read.points, &layout.zone, read.device.enrolled_at, layout.now),
             details: details(
