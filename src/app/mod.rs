@@ -1,4 +1,5 @@
 //! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
+mod apple;
 mod copy;
 mod copy_job;
 mod open;
@@ -64,6 +65,10 @@ pub struct App {
     pub verifiers: Verifiers,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
+    /// None if Apple devices are not served.
+    pub apple: Option<protocol::apple::Door>,
+    /// None if they are not woken.
+    pub apns: Option<protocol::apple::Apns>,
     /// None if the proof side is on another host.
     pub proof_keys: Option<Arc<ProofKeys>>,
     pub pages: web::hashing::Shared,
@@ -114,6 +119,8 @@ impl App {
             store.write_blocking(move |conn| service::console_copy::set_holder(conn, &holder, now))?;
         }
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
+        let apple = apple::door(&config, &store, &clock, proof_keys.as_deref());
+        let apns = apple::apns(&config)?;
         let desk = Desk::new(Tools {
             store: store.clone(),
             blobs: Arc::clone(&blobs),
@@ -140,6 +147,8 @@ impl App {
             keeper,
             verifiers,
             door,
+            apple,
+            apns,
             desk,
             proof_keys,
             agent: protocol::agent::Shared::new(),
@@ -297,6 +306,7 @@ impl App {
                 job::verification::ask_again(&asking.store, asking.clock.now())
             }),
         ];
+        jobs.extend(self.apple_job());
         jobs.extend(self.copy_jobs());
         jobs
     }

@@ -12,6 +12,8 @@ use clock::Clock;
 use domain::time::Time;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
+use rustls::{ConfigBuilder, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -154,13 +156,30 @@ pub fn make_private_folder(path: &Path) -> anyhow::Result<()> {
 /// The certificate and its key.
 pub(super) fn tls_config(tls: &Tls) -> anyhow::Result<rustls::ServerConfig> {
     secret::install_crypto();
+    with_certificate(rustls::ServerConfig::builder().with_no_client_auth(), tls)
+}
+
+/// The same for Apple devices, which may show a certificate of their authority. Those without one are let in: they ask for
+/// theirs here.
+pub(super) fn apple_tls(tls: &Tls, authority: &[u8]) -> anyhow::Result<rustls::ServerConfig> {
+    secret::install_crypto();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(authority)).context("using the authority for Apple devices")?;
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
+    let verifier = verifier.context("using the authority for Apple devices")?;
+    with_certificate(rustls::ServerConfig::builder().with_client_cert_verifier(verifier), tls)
+}
+
+fn with_certificate(
+    builder: ConfigBuilder<rustls::ServerConfig, WantsServerCert>,
+    tls: &Tls,
+) -> anyhow::Result<rustls::ServerConfig> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect)
         .map_err(|error| anyhow!("reading the certificate {}: {error}", tls.certificate.display()))?;
     let key = PrivateKeyDer::from_pem_file(&tls.key)
         .map_err(|error| anyhow!("reading the private key {}: {error}", tls.key.display()))?;
-    rustls::ServerConfig::builder()
-        .with_no_client_auth()
+    builder
         .with_single_cert(certificates, key)
         .with_context(|| format!("using {tls}: do the certificate and the key belong together?"))
 }

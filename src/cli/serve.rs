@@ -6,6 +6,7 @@ use crate::cli::lock::{Lock, holder};
 use crate::cli::output::print;
 use crate::config::{Config, Options};
 use crate::{proof, service, store};
+use actix_web::dev::Server;
 use anyhow::Context;
 use clock::Clock;
 use domain::account::SET_UP_LINK_LIFE;
@@ -67,6 +68,7 @@ pub fn take(data: &Path) -> anyhow::Result<Lock> {
 /// # Errors
 /// When the server cannot start, or ends badly.
 pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> anyhow::Result<()> {
+    let apple = app.apple_listener()?.map(|it| app.serve_apple(it)).transpose()?;
     let server = app.serve(listener)?;
     let jobs = app.start_jobs();
     let control = match app.store.is_read_only() {
@@ -76,15 +78,23 @@ pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> any
     };
     ready();
     let (handle, wake) = (server.handle(), app.wake.clone());
+    let of_apple = apple.as_ref().map(Server::handle);
+    let apple = apple.map(actix_web::rt::spawn);
     actix_web::rt::spawn(async move {
         tokio::select! {
             () = told_to_stop() => {}
             () = wake.stopped() => {}
         }
         wake.stop();
+        if let Some(handle) = of_apple {
+            app::stop(handle).await;
+        }
         app::stop(handle).await;
     });
     server.await?;
+    if let Some(apple) = apple {
+        apple.await.context("closing the listener for Apple devices")??;
+    }
     app.wake.stop();
     jobs.finished().await;
     if let Some(control) = control {

@@ -3,8 +3,10 @@
 //!
 //! A flag wins over the environment, the environment over the file, the file over the default. What admins
 //! change while the server runs is kept in the database instead (`service::setting`).
+mod apple;
 mod copy;
 
+pub use apple::AppleSettings;
 pub use copy::{BucketSettings, CopySettings, CopyTarget, Hidden};
 
 use anyhow::{Context, anyhow};
@@ -45,6 +47,27 @@ pub struct Options {
     /// Address of a reverse proxy whose X-Forwarded-For is trusted; may be repeated
     #[arg(long, value_name = "IP", env = "HOLDFAST_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Option<Vec<IpAddr>>,
+    /// Address and port to listen on for Apple devices, such as `0.0.0.0:8443`; needs --apple-url and --apple-topic
+    #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_APPLE_LISTEN")]
+    pub apple_listen: Option<SocketAddr>,
+    /// The address at which Apple devices reach that, such as `https://devices.example.org`
+    #[arg(long, value_name = "URL", env = "HOLDFAST_APPLE_URL")]
+    pub apple_url: Option<String>,
+    /// The topic of the push certificate, `com.apple.mgmt.External.…`
+    #[arg(long, value_name = "TOPIC", env = "HOLDFAST_APPLE_TOPIC")]
+    pub apple_topic: Option<String>,
+    /// PEM file with the push certificate and its key, with which Apple devices are woken
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_PUSH_CERTIFICATE")]
+    pub apple_push_certificate: Option<PathBuf>,
+    /// The address of Apple’s push service [default: Apple’s own]
+    #[arg(long, value_name = "URL", env = "HOLDFAST_APPLE_PUSH_URL")]
+    pub apple_push_url: Option<String>,
+    /// Whether Apple devices may ask for certificates with SHA-1 and DES [default: true]
+    #[arg(long, value_name = "BOOL", env = "HOLDFAST_APPLE_WEAK_SCEP", num_args = 0..=1, default_missing_value = "true")]
+    pub apple_weak_scep: Option<bool>,
+    /// The header in which a --trusted-proxy passes on the certificate of an Apple device
+    #[arg(long, value_name = "NAME", env = "HOLDFAST_APPLE_CERTIFICATE_HEADER")]
+    pub apple_certificate_header: Option<String>,
     /// Folder for backups [default: DATA/blobs]
     #[arg(long, value_name = "DIR", env = "HOLDFAST_BLOBS", global = true)]
     pub blobs: Option<PathBuf>,
@@ -138,6 +161,13 @@ impl Options {
             tls_certificate: self.tls_certificate.or(file.tls_certificate),
             tls_key: self.tls_key.or(file.tls_key),
             trusted_proxy: self.trusted_proxy.or(file.trusted_proxy),
+            apple_listen: self.apple_listen.or(file.apple_listen),
+            apple_url: self.apple_url.or(file.apple_url),
+            apple_topic: self.apple_topic.or(file.apple_topic),
+            apple_push_certificate: self.apple_push_certificate.or(file.apple_push_certificate),
+            apple_push_url: self.apple_push_url.or(file.apple_push_url),
+            apple_weak_scep: self.apple_weak_scep.or(file.apple_weak_scep),
+            apple_certificate_header: self.apple_certificate_header.or(file.apple_certificate_header),
             blobs: self.blobs.or(file.blobs),
             proof_key: self.proof_key.or(file.proof_key),
             no_prove: self.no_prove.or(file.no_prove),
@@ -174,6 +204,8 @@ pub struct Config {
     pub other_urls: Vec<String>,
     pub tls: Option<Tls>,
     pub trusted_proxies: Vec<IpAddr>,
+    /// None if Apple devices are not served.
+    pub apple: Option<AppleSettings>,
     pub blobs: PathBuf,
     pub proof_key: PathBuf,
     /// Whether restore tests run in this process.
@@ -221,6 +253,7 @@ impl Config {
     /// When two settings contradict each other; the text names both.
     pub fn new(options: Options) -> anyhow::Result<Self> {
         let copy = CopySettings::new(&options)?;
+        let apple = AppleSettings::new(&options)?;
         let data = options.data.unwrap_or_else(|| DEFAULT_DATA.into());
         let listen = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let tls = match (options.tls_certificate, options.tls_key) {
@@ -260,6 +293,7 @@ impl Config {
             adopt_blobs: options.adopt_blobs,
             location: options.location.unwrap_or_default(),
             copy,
+            apple,
             upgrade: if options.i_have_no_backup { Upgrade::WithoutBackup } else { Upgrade::WithCopy },
             mail: options.mail_url.map(|url| MailServer {
                 url,

@@ -11,6 +11,7 @@ pub mod escrow;
 pub mod expiry;
 pub mod ground;
 pub mod mail;
+pub mod push;
 pub mod seen;
 pub mod team_quota;
 pub mod trash;

@@ -15,6 +15,7 @@ mod account;
 mod activity;
 mod agent;
 mod agent_entries;
+mod apple;
 mod architecture;
 mod asset;
 mod backup;

@@ -98,7 +98,8 @@ pub async fn enroll_again(
             Ok::<_, Error>((token, text, protect, store::team::key_holder(conn, device.team_id)?))
         })
         .await?;
-    made_page(layout, Made { token, text, server: config.public_url.clone(), protect, key_holder }).await
+    let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
+    made_page(layout, Made { token, text, server, protect, key_holder, apple }).await
 }
 
 fn said(order: &Order, holder: KeyHolder) -> String {

@@ -23,6 +23,8 @@ pub struct Made {
     pub protect: Vec<String>,
     /// Who keeps the key to its backups.
     pub key_holder: KeyHolder,
+    /// Where Apple devices get their profile; none if they are not served.
+    pub apple: Option<String>,
 }
 
 impl Made {
@@ -40,6 +42,11 @@ impl Made {
             command.push_str(" --key-file backup.key");
         }
         command
+    }
+
+    /// What an iPhone, iPad or Mac opens; none if they are not served.
+    fn profile_address(&self) -> Option<String> {
+        Some(format!("{}/apple/enroll/{}", self.apple.as_ref()?, self.text))
     }
 
     /// What turns a bare machine into a device: it fetches the agent from this server, checks that it arrived
@@ -96,6 +103,8 @@ struct MadePage {
     offered: Option<Offered>,
     /// The QR code as a `data:` address.
     qr: String,
+    /// Where an Apple device gets its profile, and that as a QR code.
+    apple: Option<(String, String)>,
 }
 
 /// The page that shows a token once.
@@ -103,9 +112,10 @@ struct MadePage {
 /// # Errors
 /// When it is too long for a QR code.
 pub async fn made_page(layout: Layout, made: Made) -> PageResult<HttpResponse> {
-    let qr = qr(&format!("holdfast://enroll?server={}&token={}", made.server, made.text))?;
+    let qr_code = qr(&format!("holdfast://enroll?server={}&token={}", made.server, made.text))?;
+    let apple = made.profile_address().map(|it| Ok::<_, crate::error::Error>((it.clone(), qr(&it)?))).transpose()?;
     let offered = Offered::of(&made).await;
-    with_status(&MadePage { layout, made, offered, qr }, StatusCode::OK)
+    with_status(&MadePage { layout, made, offered, qr: qr_code, apple }, StatusCode::OK)
 }
 
 fn qr(text: &str) -> crate::error::Result<String> {
@@ -143,6 +153,7 @@ mod tests {
             server: "https://x".to_owned(),
             protect: protect.iter().map(|it| (*it).to_owned()).collect(),
             key_holder: KeyHolder::Server,
+            apple: None,
         };
         let closed = Made { key_holder: KeyHolder::Customer, ..made(None, &[]) }.command();
         assert!(closed.ends_with(" --protect ~/Documents --key-file backup.key"), "{closed}");

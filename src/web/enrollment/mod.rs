@@ -174,8 +174,8 @@ async fn make(
         Ok((token, text)) => {
             let team = token.team_id;
             let key_holder = store.read(move |conn| store::team::key_holder(conn, team)).await?;
-            let server = config.public_url.clone();
-            made_page(layout, Made { token, text, server, protect: Vec::new(), key_holder }).await
+            let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
+            made_page(layout, Made { token, text, server, protect: Vec::new(), key_holder, apple }).await
         }
         Err(error) => {
             let (errors, refusal) = refusal(error)?;

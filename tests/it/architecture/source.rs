@@ -106,7 +106,7 @@ fn local_names(text: &str) -> BTreeSet<String> {
 
 /// The trees of all `use` statements.
 fn statements(text: &str) -> Vec<String> {
-    let is_visibility = |it: &str| it.trim().is_empty() || it.trim().starts_with("pub");
+    let is_visibility = |it: &str| matches!(it.trim(), "" | "pub") || it.trim().starts_with("pub(");
     let starts = text.match_indices("use ").filter(|(at, _)| is_visibility(text[..*at].rsplit('\n').next().unwrap()));
     starts.map(|(at, _)| text[at + 4..].split(';').next().unwrap().to_owned()).collect()
 }

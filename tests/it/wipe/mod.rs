@@ -10,7 +10,7 @@ mod review;
 mod step;
 mod world;
 
-pub use world::{World, restore_point, said};
+pub use world::{World, ask, restore_point, said};
 
 use crate::support::NOW;
 use domain::command::{CommandKind, CommandState};

@@ -1,4 +1,6 @@
 //! A small simulated device: real keys, real signatures, real HTTP.
+pub mod apple;
+
 use super::NOW;
 use super::server::{Answer, TestServer, boss};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};

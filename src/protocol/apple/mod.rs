@@ -1,0 +1,42 @@
+//! Apple's device management protocol, on a listener of its own: a browser that is asked for a certificate would ask its user.
+mod answer;
+mod authority;
+mod check_in;
+mod command;
+mod convert;
+mod enroll;
+mod fault;
+mod identity;
+mod message;
+mod profile;
+mod push;
+mod received;
+mod redact;
+mod scep;
+mod shared;
+
+pub use identity::on_connect;
+pub use push::Apns;
+pub use shared::Door;
+
+use actix_web::web::{PayloadConfig, ServiceConfig, resource, route, scope};
+
+/// The largest message: a list of everything that is installed.
+const MAX_BODY: usize = 1 << 20;
+
+/// Where devices ask for certificates, check in and get their profiles.
+pub fn routes(config: &mut ServiceConfig) {
+    let mdm = resource("/mdm").app_data(PayloadConfig::new(MAX_BODY));
+    let scep = resource("/scep").app_data(PayloadConfig::new(MAX_BODY));
+    config.service(
+        scope("/apple")
+            // Apple says PUT; some devices and tools say POST.
+            .service(
+                mdm.route(actix_web::web::put().to(message::receive))
+                    .route(actix_web::web::post().to(message::receive)),
+            )
+            .service(scep.route(actix_web::web::get().to(scep::answer)).route(actix_web::web::post().to(scep::answer)))
+            .route("/enroll/{token}", actix_web::web::get().to(enroll::profile)),
+    );
+    config.default_service(route().to(fault::nothing_here));
+}

@@ -1,0 +1,10 @@
+//! Devices that are managed through Apple's protocol: everything they are sent is compared with Apple's schema.
+mod command;
+mod enrollment;
+mod identity;
+mod push;
+mod scep;
+mod wipe;
+mod world;
+
+pub use world::World;

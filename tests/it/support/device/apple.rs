@@ -1,0 +1,333 @@
+//! A simulated iPhone, iPad or Mac: it gets its certificate by SCEP, signs what it says, and misbehaves on request.
+use crate::support::http::{Answer, exchange};
+use apple::certificate::{Certificate, Family, PrivateKey, Strength};
+use apple::cms::{self, Attribute, Cipher, CmsError, Form, Signer};
+use apple::plist::{Dictionary, Read, Value, read, write};
+use apple::schema::{check_command, check_profile};
+use apple::target::{Rights, System, Target, Version};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
+use jiff::Timestamp;
+use rcgen::{CertificateParams, DnType};
+use std::net::SocketAddr;
+
+const MESSAGE_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.2");
+const SENDER_NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.5");
+const TRANSACTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.7");
+
+/// A key, and the certificate that shows whose it is.
+pub struct Identity {
+    pub certificate: Certificate,
+    pub key: PrivateKey,
+}
+
+impl Identity {
+    /// A new key with a certificate that it signed itself.
+    pub fn new() -> Self {
+        let key = PrivateKey::generate_rsa().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "device");
+        let certificate = Certificate::parse(params.self_signed(&key).unwrap().der()).unwrap();
+        Self { certificate, key }
+    }
+}
+
+/// A device, as it speaks to one server.
+pub struct SimApple {
+    pub door: SocketAddr,
+    pub udid: String,
+    pub serial: String,
+    pub product: &'static str,
+    pub os_version: &'static str,
+    pub topic: String,
+    /// What it identifies itself with; none before it has a certificate of the server's.
+    pub identity: Option<Identity>,
+    /// What the server may ask, for the comparison with Apple's schema.
+    pub rights: Rights,
+    pub at: Timestamp,
+}
+
+/// What the server asks a device.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub id: String,
+    pub kind: String,
+    pub command: Dictionary,
+}
+
+impl SimApple {
+    /// An iPhone that is not managed.
+    pub fn phone(door: SocketAddr, number: u8) -> Self {
+        Self {
+            door,
+            udid: format!("00008030-0000000000000{number:03}"),
+            serial: format!("F2LX{number:03}"),
+            product: "iPhone14,5",
+            os_version: "17.5",
+            topic: String::new(),
+            identity: None,
+            rights: Rights(0),
+            at: Timestamp::from_millisecond(crate::support::NOW.millis()).unwrap(),
+        }
+    }
+
+    /// A Mac that is not managed.
+    pub fn mac(door: SocketAddr, number: u8) -> Self {
+        Self { product: "MacBookPro18,3", os_version: "14.5", ..Self::phone(door, number) }
+    }
+
+    /// Enrolls with a token, from the profile to where it is reached.
+    pub fn enrolls(&mut self, token: &str) {
+        let profile = self.profile(token);
+        self.installs(&profile);
+        assert_eq!(self.authenticates().status, 200);
+        assert_eq!(self.says_where().status, 200);
+    }
+
+    /// The profile for a token, checked.
+    pub fn profile(&self, token: &str) -> Dictionary {
+        let answer = self.get(&format!("/apple/enroll/{token}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("content-type"), "application/x-apple-aspen-config");
+        self.checked(&answer.body)
+    }
+
+    /// A signed profile's content.
+    pub fn checked(&self, signed: &[u8]) -> Dictionary {
+        let signed = cms::verify(signed, None, Strength::Modern).unwrap();
+        let profile = read(&signed.content).unwrap();
+        assert_eq!(check_profile(&profile, &self.target()), []);
+        profile
+    }
+
+    /// Installs a profile: makes a key, and gets a certificate for it.
+    pub fn installs(&mut self, profile: &Dictionary) {
+        let mdm = payload(profile, "com.apple.mdm");
+        self.topic = mdm.text("Topic").unwrap().to_owned();
+        self.rights = Rights(u32::try_from(mdm.number("AccessRights").unwrap()).unwrap());
+        let challenge = challenge(profile);
+        let mut identity = Identity::new();
+        identity.certificate = self.certified(&identity, &challenge).expect("a certificate");
+        self.identity = Some(identity);
+    }
+
+    /// Asks for a certificate with a one-time password; none if the server says no.
+    pub fn certified(&self, identity: &Identity, challenge: &str) -> Option<Certificate> {
+        self.scep(identity, (identity, "19"), Some(challenge))
+    }
+
+    /// Asks for a certificate for another key with the one it has.
+    pub fn renewed(&self, next: &Identity) -> Option<Certificate> {
+        self.scep(self.identity.as_ref().unwrap(), (next, "17"), None)
+    }
+
+    /// A request that `sender` signs, for the key of `next`.
+    pub fn scep(
+        &self,
+        sender: &Identity,
+        (next, code): (&Identity, &str),
+        challenge: Option<&str>,
+    ) -> Option<Certificate> {
+        let registrar = self.registrar();
+        let content = cms::encrypt(&request(&next.key, challenge), &registrar, Cipher::Aes128).unwrap();
+        let printable = |kind, text| Attribute::new(kind, &PrintableStringRef::new(text).unwrap()).unwrap();
+        let attributes = [
+            printable(MESSAGE_TYPE, code),
+            printable(TRANSACTION, "1"),
+            Attribute::new(SENDER_NONCE, &OctetStringRef::new(&[7; 16]).unwrap()).unwrap(),
+        ];
+        let signer = Signer { certificate: &sender.certificate, key: &sender.key, chain: &[] };
+        let message = cms::sign(&signer, &content, Form::Attached, &attributes, Some(self.at)).unwrap();
+        let answer = self.send("POST", "/apple/scep?operation=PKIOperation", &[], &message);
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/x-pki-message"));
+        let signed = match cms::verify(&answer.body, None, Strength::Modern) {
+            Err(CmsError::NoContent) => return None,
+            signed => signed.unwrap(),
+        };
+        assert_eq!(signed.signer, registrar);
+        let opened = cms::decrypt(&signed.content, &sender.certificate, &sender.key, Strength::Modern).unwrap();
+        Some(cms::read_certificates(&opened.content).unwrap().remove(0))
+    }
+
+    fn registrar(&self) -> Certificate {
+        let answer = self.get("/apple/scep?operation=GetCACert");
+        let all = cms::read_certificates(&answer.body).unwrap();
+        // The authority itself has a key that nothing can be encrypted to.
+        let is_rsa = |it: &Certificate| it.public_key().is_ok_and(|key| key.family() == Family::Rsa);
+        all.into_iter().find(is_rsa).unwrap()
+    }
+
+    /// The first words of a device.
+    pub fn authenticates(&self) -> Answer {
+        let mut message = self.message("MessageType", "Authenticate");
+        for (key, text) in [
+            ("Topic", self.topic.as_str()),
+            ("DeviceName", "Grace’s device"),
+            ("Model", "MLPF3LL"),
+            ("ModelName", if self.product.contains("Mac") { "MacBook Pro" } else { "iPhone" }),
+            ("ProductName", self.product),
+            ("OSVersion", self.os_version),
+            ("BuildVersion", "21F90"),
+            ("SerialNumber", &self.serial),
+        ] {
+            message.insert(key.to_owned(), Value::String(text.to_owned()));
+        }
+        self.says(message)
+    }
+
+    /// Says where it is reached.
+    pub fn says_where(&self) -> Answer {
+        let mut message = self.message("MessageType", "TokenUpdate");
+        message.insert("Topic".to_owned(), Value::String(self.topic.clone()));
+        message.insert("PushMagic".to_owned(), Value::String("magic".to_owned()));
+        message.insert("Token".to_owned(), Value::Data(vec![0xab; 32]));
+        message.insert("UnlockToken".to_owned(), Value::Data(b"unlock me".to_vec()));
+        self.says(message)
+    }
+
+    /// Says that it is managed no more.
+    pub fn leaves(&self) -> Answer {
+        let mut message = self.message("MessageType", "CheckOut");
+        message.insert("Topic".to_owned(), Value::String(self.topic.clone()));
+        self.says(message)
+    }
+
+    /// A message of this device.
+    pub fn message(&self, key: &str, word: &str) -> Dictionary {
+        [("UDID", self.udid.as_str()), (key, word)]
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), Value::String(text.to_owned())))
+            .collect()
+    }
+
+    /// A report; `more` is its answer.
+    pub fn report(&self, status: &str, asked: Option<&Asked>, more: Dictionary) -> Dictionary {
+        let mut message = self.message("Status", status);
+        if let Some(asked) = asked {
+            message.insert("CommandUUID".to_owned(), Value::String(asked.id.clone()));
+        }
+        message.extend(more);
+        message
+    }
+
+    /// Asks for something to do.
+    pub fn idles(&self) -> Option<Asked> {
+        self.asked(&self.says(self.report("Idle", None, Dictionary::new())))
+    }
+
+    /// Reports how a command went, and gets the next.
+    pub fn reports(&self, status: &str, asked: &Asked) -> Option<Asked> {
+        self.asked(&self.says(self.report(status, Some(asked), Dictionary::new())))
+    }
+
+    /// Says that a command was done, with an answer, and gets the next.
+    pub fn answers(&self, asked: &Asked, more: Dictionary) -> Option<Asked> {
+        self.asked(&self.says(self.report("Acknowledged", Some(asked), more)))
+    }
+
+    /// Answers everything it is asked, as a device that is well; returns what that was.
+    pub fn talks(&self) -> Vec<Asked> {
+        let mut all = Vec::new();
+        let mut next = self.idles();
+        while let Some(asked) = next {
+            next = self.answers(&asked, self.words(&asked));
+            all.push(asked);
+            assert!(all.len() < 50, "the server asks without end");
+        }
+        all
+    }
+
+    /// What it answers to a command.
+    pub fn words(&self, asked: &Asked) -> Dictionary {
+        let inside = match asked.kind.as_str() {
+            "DeviceInformation" => format!(
+                "<key>QueryResponses</key><dict><key>OSVersion</key><string>{}</string><key>SerialNumber</key>\
+                 <string>{}</string><key>ProductName</key><string>{}</string><key>BatteryLevel</key><real>0.5</real>\
+                 <key>AvailableDeviceCapacity</key><real>32.5</real><key>IsSupervised</key><false/>\
+                 <key>IsCloudBackupEnabled</key><true/><key>LastCloudBackupDate</key><date>2026-11-12T03:04:05Z</date>\
+                 </dict>",
+                self.os_version, self.serial, self.product
+            ),
+            "SecurityInfo" => "<key>SecurityInfo</key><dict><key>HardwareEncryptionCaps</key><integer>3</integer>\
+                 <key>PasscodePresent</key><true/></dict>"
+                .to_owned(),
+            _ => String::new(),
+        };
+        read(format!("<plist version=\"1.0\"><dict>{inside}</dict></plist>").as_bytes()).unwrap()
+    }
+
+    /// What an answer asks, checked against Apple's schema; none if there is nothing to do.
+    pub fn asked(&self, answer: &Answer) -> Option<Asked> {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        if answer.body.is_empty() {
+            assert_eq!(answer.header("content-length"), "0", "a chunked empty body is read as a command");
+            return None;
+        }
+        let message = read(&answer.body).unwrap();
+        assert_eq!(check_command(&message, &self.target()), []);
+        let command = message.dictionary("Command").unwrap().clone();
+        Some(Asked {
+            id: message.text("CommandUUID").unwrap().to_owned(),
+            kind: command.text("RequestType").unwrap().to_owned(),
+            command,
+        })
+    }
+
+    pub fn target(&self) -> Target {
+        let system = if self.product.contains("Mac") { System::Macos } else { System::Ios };
+        let version = Version::parse(self.os_version).unwrap();
+        Target { system, version, is_supervised: false, is_personal: false, rights: self.rights }
+    }
+
+    /// Says something, signed.
+    pub fn says(&self, message: Dictionary) -> Answer {
+        let body = write(message).unwrap();
+        let signature = self.signature(&body);
+        self.send("PUT", "/apple/mdm", &[("Mdm-Signature", &signature)], &body)
+    }
+
+    /// Its signature over a body.
+    pub fn signature(&self, body: &[u8]) -> String {
+        let identity = self.identity.as_ref().expect("a certificate");
+        let signer = Signer { certificate: &identity.certificate, key: &identity.key, chain: &[] };
+        BASE64_STANDARD.encode(cms::sign(&signer, body, Form::Detached, &[], Some(self.at)).unwrap())
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"")
+    }
+
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: devices.test\r\nContent-Length: {}\r\n", body.len());
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        exchange(self.door, &head, body)
+    }
+}
+
+/// A payload of a profile by its type.
+pub fn payload<'a>(profile: &'a Dictionary, kind: &str) -> &'a Dictionary {
+    let all = profile.list("PayloadContent").iter().filter_map(Value::as_dictionary);
+    all.into_iter().find(|it| it.text("PayloadType") == Some(kind)).expect("the payload")
+}
+
+/// The one-time password in a profile.
+pub fn challenge(profile: &Dictionary) -> String {
+    let scep = payload(profile, "com.apple.security.scep");
+    scep.dictionary("PayloadContent").unwrap().text("Challenge").unwrap().to_owned()
+}
+
+/// A request for a certificate (PKCS#10) that asks to be called somebody else.
+fn request(key: &PrivateKey, challenge: Option<&str>) -> Vec<u8> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "somebody else");
+    let attributes = challenge.map(|text| {
+        // A set of one printable string.
+        let length = u8::try_from(text.len()).unwrap();
+        let values = [&[0x31, length + 2, 0x13, length], text.as_bytes()].concat();
+        rcgen::Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values }
+    });
+    params.serialize_request_with_attributes(key, attributes.into_iter().collect()).unwrap().der().to_vec()
+}
