@@ -6,6 +6,7 @@ use crate::job::{self, Job};
 use crate::proof::keys::ProofKeys;
 use crate::protocol::apple::{Apns, Door, on_connect, routes};
 use crate::service::apple::authority::Sealer;
+use crate::service::device_secret::Unsealer;
 use crate::store::Store;
 use crate::traffic;
 use actix_web::dev::Server;
@@ -36,6 +37,12 @@ pub(super) fn apns(config: &Config) -> anyhow::Result<Option<Apns>> {
 }
 
 impl App {
+    /// What opens secrets of devices; none if that key is not here.
+    pub(super) fn unsealer(&self) -> Option<Arc<dyn Unsealer>> {
+        let door = self.apple.clone()?;
+        Some(Arc::new(door))
+    }
+
     /// Wakes Apple devices.
     pub(super) fn apple_job(&self) -> Option<Job> {
         let (apns, store, clock) = (self.apns.clone()?, self.store.clone(), self.clock.clone());

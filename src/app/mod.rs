@@ -328,6 +328,7 @@ impl App {
             .configure(protocol::pull::routes)
             .app_data(Data::new(self.door.clone()))
             .configure(protocol::restic::routes)
+            .app_data(Data::new(self.unsealer()))
             .app_data(Data::new(self.pages.clone()))
             .app_data(Data::new(self.desk.clone()))
             .configure(api::routes)

@@ -50,6 +50,7 @@ pub(super) fn insert(
         token_id: token,
         enrolled_at: device.enrolled_at,
         ended_at: None,
+        cannot: "{}".to_owned(),
     };
     store::enrollment::insert(conn, &enrollment)?;
     let agent = AgentEnrollment {

@@ -145,6 +145,39 @@ pub(super) fn tell_of_many(
     Ok(())
 }
 
+#[derive(Template)]
+#[template(path = "mail/device_act.txt")]
+struct DeviceAct<'a> {
+    by: &'a str,
+    what: &'a str,
+    device_name: &'a str,
+    serial: &'a str,
+    person: &'a str,
+    reason: &'a str,
+    url: String,
+}
+
+/// Reports an act on one device that has no words of its own. `what` is what was done, such as "Locate"; `key` is what is
+/// reported once.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn tell_of_device(
+    conn: &mut Conn,
+    actor: &Actor,
+    (act, what, reason): (GuardedAct, &str, &str),
+    (device, key): (&Device, &str),
+    now: Time,
+) -> Result<()> {
+    let by = account::who(conn, actor)?;
+    let url = format!("{}/devices/{}", installation::public_url(conn)?.unwrap_or_default(), device.id);
+    let Device { name, serial, person, .. } = device;
+    let body = DeviceAct { by: &by, what, device_name: name, serial, person, reason, url };
+    let body = body.render().context("writing a mail")?;
+    let news = News { act, key, subject: format!("{what}: {name}"), body };
+    tell(conn, news, device, now)
+}
+
 /// Whether somebody who made something may still do what it does.
 ///
 /// Their account is open, and holds `permission` for devices of `team`. Asked on each use, so that what they

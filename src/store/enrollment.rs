@@ -26,13 +26,15 @@ pub struct Enrollment {
     pub enrolled_at: Time,
     /// When another enrolment took its place, or the device was removed or erased.
     pub ended_at: Option<Time>,
+    /// Why some orders do not reach it, as its channel says it: a JSON object of kinds and words.
+    pub cannot: String,
 }
 
 impl Enrollment {
     /// How the device is reached.
     pub fn channel(&self) -> QueryResult<Channel> {
         let carries: Vec<CommandKind> = from_json(&self.carries)?;
-        Ok(Channel { name: self.channel.clone(), carries })
+        Ok(Channel { name: self.channel.clone(), carries, cannot: from_json(&self.cannot)? })
     }
 }
 
@@ -57,10 +59,15 @@ pub fn insert(conn: &mut Conn, enrollment: &Enrollment) -> QueryResult<()> {
     diesel::insert_into(enrollments::table).values(enrollment).execute(conn).map(drop)
 }
 
-/// Records which orders reach a device in an enrolment.
-pub fn set_carries(conn: &mut Conn, device: DeviceId, generation: i64, carries: &str) -> QueryResult<()> {
+/// Records which orders reach a device in an enrolment, and why some do not.
+pub fn set_carries(
+    conn: &mut Conn,
+    device: DeviceId,
+    generation: i64,
+    (carries, cannot): (&str, &str),
+) -> QueryResult<()> {
     diesel::update(enrollments::table.find((device, generation)))
-        .set(enrollments::carries.eq(carries))
+        .set((enrollments::carries.eq(carries), enrollments::cannot.eq(cannot)))
         .execute(conn)
         .map(drop)
 }

@@ -10,7 +10,7 @@ use domain::guard::GuardedAct;
 use domain::id::{CommandId, DeviceId, TeamId, UserId, WipeRequestId};
 use domain::role::Reach;
 use domain::time::Time;
-use domain::wipe::{BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
+use domain::wipe::{BEFORE_DELIVERY, Erasure, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
 
 /// A wipe request and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -47,6 +47,8 @@ pub struct WipeRequest {
     /// The device's report as JSON.
     pub report: Option<String>,
     pub expires_at: Time,
+    /// JSON; see [`WipeRequest::erasure`].
+    pub erasure: String,
 }
 
 /// A request as lists show it.
@@ -64,6 +66,11 @@ impl WipeRequest {
     /// The facts the requester agreed to.
     pub fn agreed(&self) -> QueryResult<Facts> {
         from_json(&self.facts)
+    }
+
+    /// What was chosen of how the device erases itself.
+    pub fn erasure(&self) -> QueryResult<Erasure> {
+        from_json(&self.erasure)
     }
 
     /// Which facts the requester agreed to, and until when nothing was sent.

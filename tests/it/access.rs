@@ -55,6 +55,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/commands.json", May(P::ViewDevices)),
     ("post", "/commands/cancellations", SignedIn),
     ("post", "/commands/{id}/cancellations", SignedIn),
+    ("get", "/device-secrets/{id}", May(P::ReadContents)),
+    ("post", "/device-secrets/{id}/readings", May(P::ReadContents)),
     ("get", "/devices", May(P::ViewDevices)),
     ("get", "/devices.csv", May(P::ViewDevices)),
     ("get", "/devices.json", May(P::ViewDevices)),
@@ -69,7 +71,15 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/devices/{id}/edit", May(P::EnrollDevices)),
     ("get", "/devices/{id}/messages", May(P::ViewDevices)),
     ("post", "/devices/{id}/enrollment-tokens", May(P::EnrollDevices)),
+    ("get", "/devices/{id}/inventory", May(P::ViewDevices)),
     ("post", "/devices/{id}/lock-commands", May(P::LockDevices)),
+    ("get", "/devices/{id}/lost", May(P::ViewDevices)),
+    ("get", "/devices/{id}/orders", May(P::ViewDevices)),
+    ("get", "/devices/{id}/orders/{kind}", May(P::ViewDevices)),
+    ("post", "/devices/{id}/orders/{kind}", May(P::LockDevices)),
+    ("get", "/devices/{id}/passcode-clearings", May(P::ReadContents)),
+    ("post", "/devices/{id}/passcode-clearings", May(P::ReadContents)),
+    ("get", "/devices/{id}/secrets", May(P::ViewDevices)),
     ("post", "/devices/{id}/removals", May(P::EnrollDevices)),
     ("post", "/devices/{id}/removals/stops", May(P::StopWipe)),
     ("post", "/devices/{id}/repository-tokens", May(P::RunBackups)),
@@ -255,6 +265,7 @@ fn address(pattern: &str) -> String {
     pattern
         .replace("{id}", "0190163d-8694-739b-aea5-966c26f8ad91")
         .replace("{event}", "location")
+        .replace("{kind}", "lock")
         .replace("{token}", "no-such-token")
         .replace("{name}", "none")
         .replace("{hash}/{name:.+}", "none/no.css")

@@ -944,6 +944,7 @@ pub fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
             serial: facts.typed_name().to_owned(),
             consent: facts.loss().consent(),
             request_key: None,
+            erasure: Default::default(),
         };
         service::wipe::request(conn, by, &ask, now)
     });

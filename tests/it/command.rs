@@ -33,7 +33,7 @@ fn result(id: CommandId, done: bool, detail: &str) -> CommandResult {
 fn a_command_is_delivered_again_until_its_result_has_come() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    let command = queue(&server, &device, Order::Lock, None);
+    let command = queue(&server, &device, Order::lock(), None);
 
     for _ in 0..3 {
         let orders = device.check_in(&server, DeviceFacts::default()).commands;
@@ -71,7 +71,7 @@ fn a_result_that_is_repeated_changes_nothing_and_is_written_down_once() {
 fn results_of_others_commands_and_unknown_ones_change_nothing() {
     let server = TestServer::start();
     let (device, other) = (SimDevice::join(&server), SimDevice::join(&server));
-    let command = queue(&server, &device, Order::Lock, None);
+    let command = queue(&server, &device, Order::lock(), None);
 
     other.report(&server, vec![result(command.id, true, "mine"), result(CommandId::generate(NOW), true, "what")]);
 
@@ -84,14 +84,14 @@ fn asking_twice_with_one_key_is_asking_once() {
     let (device, other) = (SimDevice::join(&server), SimDevice::join(&server));
 
     let (first, second) =
-        (queue(&server, &device, Order::Lock, Some("k")), queue(&server, &device, Order::Lock, Some("k")));
+        (queue(&server, &device, Order::lock(), Some("k")), queue(&server, &device, Order::lock(), Some("k")));
 
     assert_eq!(first.id, second.id);
     assert_eq!(device.check_in(&server, DeviceFacts::default()).commands.len(), 1);
     let id = other.id();
     let refused = server.app.store.act_blocking(move |conn| {
         let other = store::device::find(conn, id)?.unwrap();
-        command::queue(conn, &admin(), &other, Ask { order: &Order::Lock, request_key: Some("k") }, NOW)
+        command::queue(conn, &admin(), &other, Ask { order: &Order::lock(), request_key: Some("k") }, NOW)
     });
     assert!(matches!(refused, Err(Error::Conflict(_))));
 }
@@ -100,12 +100,12 @@ fn asking_twice_with_one_key_is_asking_once() {
 fn a_command_is_cancelled_only_before_it_is_delivered() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    let first = queue(&server, &device, Order::Lock, None);
+    let first = queue(&server, &device, Order::lock(), None);
     let cancelled = server.act(move |conn| command::cancel(conn, &boss(), first.id, NOW));
     assert_eq!(cancelled.state, CommandState::Cancelled);
     assert!(device.check_in(&server, DeviceFacts::default()).commands.is_empty());
 
-    let second = queue(&server, &device, Order::Lock, None);
+    let second = queue(&server, &device, Order::lock(), None);
     device.check_in(&server, DeviceFacts::default());
     let late = server.app.store.act_blocking(move |conn| command::cancel(conn, &boss(), second.id, NOW));
     assert!(matches!(late, Err(Error::Conflict(_))));
@@ -115,7 +115,7 @@ fn a_command_is_cancelled_only_before_it_is_delivered() {
 fn what_nobody_answers_expires_and_the_devices_own_answer_still_counts() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    let (slow, never) = (queue(&server, &device, Order::BackUpNow, None), queue(&server, &device, Order::Lock, None));
+    let (slow, never) = (queue(&server, &device, Order::BackUpNow, None), queue(&server, &device, Order::lock(), None));
     device.check_in(&server, DeviceFacts::default());
     server.app.clock.advance(days(1) + minutes(1));
 
@@ -146,7 +146,7 @@ fn a_long_poll_ends_as_soon_as_a_command_waits() {
             std::thread::yield_now();
         }
         let queued_at = Instant::now();
-        queue(&server, &device, Order::Lock, None);
+        queue(&server, &device, Order::lock(), None);
         let (command_waits, answered_at) = poll.join().unwrap();
         assert!(command_waits);
         answered_at.duration_since(queued_at)
@@ -176,7 +176,7 @@ fn a_command_that_another_process_queued_wakes_a_waiting_device() {
         let (id, other) = (device.id(), Store::open(&server.app.config.database).unwrap());
         let queued = other.act_blocking(move |conn| {
             let device = store::device::find(conn, id)?.unwrap();
-            command::queue(conn, &admin(), &device, Ask { order: &Order::Lock, request_key: None }, NOW)
+            command::queue(conn, &admin(), &device, Ask { order: &Order::lock(), request_key: None }, NOW)
         });
         queued.unwrap();
         job::command::run_once(server.store(), NOW).unwrap();
@@ -202,7 +202,7 @@ fn a_stopping_server_ends_the_long_polls() {
 fn a_wipe_is_never_delivered_without_an_approved_request() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    let command = queue(&server, &device, Order::Wipe { roots: vec![] }, None);
+    let command = queue(&server, &device, Order::wipe(vec![]), None);
 
     assert!(device.check_in(&server, DeviceFacts::default()).commands.is_empty());
     assert_ne!(state(&server, command.id), CommandState::Delivered);

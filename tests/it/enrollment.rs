@@ -125,7 +125,7 @@ fn enrolling_again_fences_everything_of_the_older_enrolment() {
     let id = old.id();
     let queued = server.act(move |conn| {
         let device = store::device::find(conn, id)?.unwrap();
-        command::queue(conn, &admin(), &device, Ask { order: &Order::Lock, request_key: None }, NOW)
+        command::queue(conn, &admin(), &device, Ask { order: &Order::lock(), request_key: None }, NOW)
     });
 
     let mut new = SimDevice::new();

@@ -88,9 +88,9 @@ fn another_channel_enrolls_reports_takes_an_order_and_ends_it() {
     let tablet = Loopback::enroll(&server, "loop-1");
 
     assert!(tablet.check_in(vec![encrypted()], vec![]).instructions.is_empty());
-    let id = tablet.order(Order::Lock).unwrap();
+    let id = tablet.order(Order::lock()).unwrap();
     let orders = tablet.check_in(vec![], vec![]).instructions;
-    assert_eq!(orders.iter().map(|it| (it.id, &it.order)).collect::<Vec<_>>(), [(id, &Order::Lock)]);
+    assert_eq!(orders.iter().map(|it| (it.id, &it.order)).collect::<Vec<_>>(), [(id, &Order::lock())]);
     let ending = Ending { id, done: true, detail: "locked".to_owned() };
     assert!(tablet.check_in(vec![], vec![ending]).instructions.is_empty());
 

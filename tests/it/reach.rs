@@ -83,17 +83,17 @@ const ACTS: &[(&str, Act)] = &[
         device::change(conn, by, it.device, &device_draft(Some(it.other)), NOW).map(drop)
     }),
     ("lock a device", |conn, by, it| {
-        command::queue_one(conn, by, it.device, Ask { order: &Order::Lock, request_key: None }, NOW).map(drop)
+        command::queue_one(conn, by, it.device, Ask { order: &Order::lock(), request_key: None }, NOW).map(drop)
     }),
     ("lock many devices", |conn, by, it| {
-        command::queue_many(conn, by, (GuardedAct::LockMany, &Order::Lock), (&[it.device], "key"), NOW).map(drop)
+        command::queue_many(conn, by, (GuardedAct::LockMany, &Order::lock()), (&[it.device], "key"), NOW).map(drop)
     }),
     ("back a device up", |conn, by, it| {
         command::queue_one(conn, by, it.device, Ask { order: &Order::BackUpNow, request_key: None }, NOW).map(drop)
     }),
     ("cancel a command", |conn, by, it| {
         let device = store::device::find(conn, it.device)?.unwrap();
-        let ask = Ask { order: &Order::Lock, request_key: None };
+        let ask = Ask { order: &Order::lock(), request_key: None };
         let command = command::queue(conn, &boss().actor, &device, ask, NOW)?;
         command::cancel(conn, by, command.id, NOW).map(drop)
     }),
@@ -314,7 +314,7 @@ fn one_session_of_another_team_changes_and_learns_nothing_on_any_route() {
     });
     let command = world.server.act(move |conn| {
         let device = store::device::find(conn, device)?.unwrap();
-        let ask = Ask { order: &Order::Lock, request_key: None };
+        let ask = Ask { order: &Order::lock(), request_key: None };
         Ok(command::queue(conn, &boss().actor, &device, ask, NOW)?.id)
     });
     let enrolls = world
@@ -349,7 +349,7 @@ fn a_restore_of_another_team_is_out_of_reach_on_every_route() {
 fn nobody_asks_for_a_wipe_or_a_restore_as_for_any_other_command() {
     let world = World::new();
     let device = world.device.id();
-    for order in [Order::Wipe { roots: vec![] }, Order::RemoveCompanyData] {
+    for order in [Order::wipe(vec![]), Order::RemoveCompanyData] {
         let one = world.server.store().act_blocking(move |conn| {
             command::queue_one(conn, &boss(), device, Ask { order: &order, request_key: None }, NOW)
         });

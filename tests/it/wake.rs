@@ -22,7 +22,7 @@ const MADE: &[(&str, Make, [bool; 3])] = &[
         "a command",
         |conn, id| {
             let device = store::device::find(conn, id)?.unwrap();
-            command::queue(conn, &admin(), &device, Ask { order: &Order::Lock, request_key: None }, NOW).map(drop)
+            command::queue(conn, &admin(), &device, Ask { order: &Order::lock(), request_key: None }, NOW).map(drop)
         },
         [true, false, false],
     ),

@@ -169,9 +169,9 @@ impl Agent {
     }
 }
 
-/// The words of the orders this agent carries out: all it knows.
+/// The words of the orders this agent carries out.
 pub fn orders() -> Vec<String> {
-    CommandKind::ALL.iter().map(ToString::to_string).collect()
+    CommandKind::OF_AGENTS.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

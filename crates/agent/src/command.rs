@@ -13,6 +13,7 @@ use wire::{Command, CommandResult, Payload};
 
 /// Said about an order that names nothing to do.
 const INCOMPLETE: &str = "the command is missing what it needs";
+const NOT_HERE: &str = "the agent has no such command";
 
 /// What to do with a delivered command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +114,19 @@ impl Agent {
                 ) => {
                     self.finish(entry.id, Err(INCOMPLETE.to_owned()))?;
                 }
+                (
+                    CommandKind::LostModeOn
+                    | CommandKind::LostModeOff
+                    | CommandKind::PlaySound
+                    | CommandKind::Locate
+                    | CommandKind::ClearPasscode
+                    | CommandKind::Restart
+                    | CommandKind::ShutDown
+                    | CommandKind::RotateRecoveryKey
+                    | CommandKind::SetRecoveryLock
+                    | CommandKind::FetchBypassCode,
+                    _,
+                ) => self.finish(entry.id, Err(NOT_HERE.to_owned()))?,
             }
         }
         Ok(())
@@ -145,6 +159,19 @@ impl Agent {
             (CommandKind::Wipe | CommandKind::Restore | CommandKind::UndoRestore, _) => {
                 self.finish(command.id, Err(INCOMPLETE.to_owned()))
             }
+            (
+                CommandKind::LostModeOn
+                | CommandKind::LostModeOff
+                | CommandKind::PlaySound
+                | CommandKind::Locate
+                | CommandKind::ClearPasscode
+                | CommandKind::Restart
+                | CommandKind::ShutDown
+                | CommandKind::RotateRecoveryKey
+                | CommandKind::SetRecoveryLock
+                | CommandKind::FetchBypassCode,
+                _,
+            ) => self.finish(command.id, Err(NOT_HERE.to_owned())),
         }
     }
 }

@@ -80,6 +80,8 @@ text_enum! {
         IdentityRefused = "identity_refused",
         DeviceLeft = "device_left_management",
         DeviceAuthorityMade = "device_authority_made",
+        DeviceSecretKept = "device_secret_kept",
+        DeviceSecretRevealed = "device_secret_revealed",
         DeviceChanged = "device_changed",
         DeviceRemoved = "device_removed",
         DeviceRemovalHeld = "device_removal_held",

@@ -2,6 +2,7 @@
 use crate::command::{CommandKind, Order};
 use crate::device::Platform;
 use crate::restore::Conflict;
+use std::collections::BTreeMap;
 
 /// A protocol that devices enroll through, with what it can ask of them.
 ///
@@ -12,6 +13,8 @@ pub struct Channel {
     /// Such as `agent`: a word, kept with each enrolment.
     pub name: String,
     pub carries: Vec<CommandKind>,
+    /// Why it does not carry some of the others, in words that follow “it was not sent:”.
+    pub cannot: BTreeMap<CommandKind, String>,
 }
 
 impl Channel {
@@ -22,19 +25,19 @@ impl Channel {
 
     /// A channel that carries these kinds of orders.
     pub fn new(name: &str, carries: &[CommandKind]) -> Self {
-        Self { name: name.to_owned(), carries: carries.to_vec() }
+        Self { name: name.to_owned(), carries: carries.to_vec(), cannot: BTreeMap::new() }
     }
 
-    /// The channel of our own agent, which carries every order.
+    /// The channel of our own agent, which carries every order that any agent does.
     pub fn agent() -> Self {
-        Self::new(Self::AGENT, CommandKind::ALL)
+        Self::new(Self::AGENT, &CommandKind::OF_AGENTS)
     }
 
     /// The same for an agent that said which orders it carries out, by their words; one that says nothing is older
     /// than that. Words that this server does not know are of no use to it.
     pub fn of_agent(said: &[String]) -> Self {
         let is_carried = |kind: &&CommandKind| Self::FIRST.contains(kind) || said.iter().any(|it| it == kind.as_str());
-        let carries: Vec<_> = CommandKind::ALL.iter().filter(is_carried).copied().collect();
+        let carries: Vec<_> = CommandKind::OF_AGENTS.iter().filter(is_carried).copied().collect();
         Self::new(Self::AGENT, &carries)
     }
 
@@ -61,6 +64,8 @@ pub enum OrderRefusal {
     Platform { platform: Platform, kind: CommandKind },
     #[error("this device is enrolled through “{channel}”, which does not carry “{}”", .kind.name())]
     Channel { channel: String, kind: CommandKind },
+    #[error("“{}”: {why}", .kind.name())]
+    Device { kind: CommandKind, why: String },
 }
 
 /// Whether an order of this kind can reach a device of this platform that enrolled through `channel`.
@@ -71,20 +76,52 @@ pub fn may_order(platform: Platform, channel: &Channel, kind: CommandKind) -> Re
     if !is_possible(platform, kind) {
         return Err(OrderRefusal::Platform { platform, kind });
     }
-    if !channel.carries.contains(&kind) {
-        return Err(OrderRefusal::Channel { channel: channel.name.clone(), kind });
+    match channel.cannot.get(&kind) {
+        _ if channel.carries.contains(&kind) => Ok(()),
+        Some(why) => Err(OrderRefusal::Device { kind, why: why.clone() }),
+        None => Err(OrderRefusal::Channel { channel: channel.name.clone(), kind }),
     }
-    Ok(())
 }
 
 /// Whether a platform lets any management program do it.
 const fn is_possible(platform: Platform, kind: CommandKind) -> bool {
     match platform {
-        Platform::Linux | Platform::Macos | Platform::Windows => true,
         // Each app keeps its own files there: none lets another read them for a backup, or write them back.
         Platform::Ios | Platform::Ipados | Platform::Android => match kind {
-            CommandKind::Lock | CommandKind::Wipe | CommandKind::RemoveCompanyData => true,
-            CommandKind::BackUpNow | CommandKind::Restore | CommandKind::UndoRestore => false,
+            CommandKind::BackUpNow
+            | CommandKind::Restore
+            | CommandKind::UndoRestore
+            | CommandKind::RotateRecoveryKey
+            | CommandKind::SetRecoveryLock => false,
+            CommandKind::Lock
+            | CommandKind::Wipe
+            | CommandKind::RemoveCompanyData
+            | CommandKind::LostModeOn
+            | CommandKind::LostModeOff
+            | CommandKind::PlaySound
+            | CommandKind::Locate
+            | CommandKind::ClearPasscode
+            | CommandKind::Restart
+            | CommandKind::ShutDown
+            | CommandKind::FetchBypassCode => true,
+        },
+        Platform::Linux | Platform::Macos | Platform::Windows => match kind {
+            CommandKind::LostModeOn
+            | CommandKind::LostModeOff
+            | CommandKind::PlaySound
+            | CommandKind::Locate
+            | CommandKind::ClearPasscode => false,
+            CommandKind::Lock
+            | CommandKind::BackUpNow
+            | CommandKind::Wipe
+            | CommandKind::RemoveCompanyData
+            | CommandKind::Restore
+            | CommandKind::UndoRestore
+            | CommandKind::Restart
+            | CommandKind::ShutDown
+            | CommandKind::RotateRecoveryKey
+            | CommandKind::SetRecoveryLock
+            | CommandKind::FetchBypassCode => true,
         },
     }
 }
@@ -94,19 +131,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_agent_carries_every_order_that_its_platform_allows() {
+    fn the_agent_carries_every_order_of_its_own_that_its_platform_allows() {
         for platform in Platform::ALL {
             for kind in CommandKind::ALL {
                 let is_phone = matches!(platform, Platform::Ios | Platform::Ipados | Platform::Android);
                 let is_of_files =
                     matches!(kind, CommandKind::BackUpNow | CommandKind::Restore | CommandKind::UndoRestore);
-                let expected = match is_phone && is_of_files {
-                    true => Err(OrderRefusal::Platform { platform: *platform, kind: *kind }),
-                    false => Ok(()),
-                };
-                assert_eq!(may_order(*platform, &Channel::agent(), *kind), expected, "{kind} on {platform}");
+                let found = may_order(*platform, &Channel::agent(), *kind);
+                let is_carried = CommandKind::OF_AGENTS.contains(kind) && !(is_phone && is_of_files);
+                assert_eq!(found.is_ok(), is_carried, "{kind} on {platform}");
             }
         }
+    }
+
+    #[test]
+    fn a_channel_that_says_why_it_does_not_carry_something_is_quoted() {
+        let mut channel = Channel::new("apple", &[CommandKind::Lock]);
+        channel.cannot.insert(CommandKind::Locate, "only a supervised device takes it".to_owned());
+        let refusal = may_order(Platform::Ios, &channel, CommandKind::Locate).unwrap_err();
+        assert_eq!(refusal.to_string(), "“Locate”: only a supervised device takes it");
+        assert!(may_order(Platform::Macos, &channel, CommandKind::Locate).unwrap_err().to_string().contains("macOS"));
+        channel.cannot.insert(CommandKind::Lock, "said before it could".to_owned());
+        assert_eq!(may_order(Platform::Ios, &channel, CommandKind::Lock), Ok(()));
     }
 
     #[test]
@@ -117,7 +163,7 @@ mod tests {
         };
         assert!(!carries(&[]).contains(&CommandKind::UndoRestore));
         assert!(carries(&[]).contains(&CommandKind::Restore));
-        assert_eq!(carries(&["undo_restore", "of tomorrow"]), CommandKind::ALL);
+        assert_eq!(carries(&["undo_restore", "of tomorrow", "lost_mode_on"]), CommandKind::OF_AGENTS);
     }
 
     #[test]

@@ -38,6 +38,18 @@ text_enum! {
         ChangePerson = "change_person",
         RemoveDevice = "remove_device",
         LockMany = "lock_many",
+        /// Putting a device into lost mode, and out of it again.
+        LostMode = "lost_mode",
+        /// Asking a lost device where it is.
+        LocateDevice = "locate_device",
+        /// Taking the passcode off a device: whoever has it in their hand reads what is on it.
+        ClearPasscode = "clear_passcode",
+        /// Restarting a device, or shutting it down: it may not be reached after.
+        TurnOffDevice = "turn_off_device",
+        /// Giving a Mac a new recovery key or recovery lock, or fetching what opens an activation lock.
+        ChangeRecoveryKey = "change_recovery_key",
+        /// Reading a secret of a device that this server keeps: a recovery key, a PIN, an activation lock's code.
+        RevealDeviceSecret = "reveal_device_secret",
         BackUpMany = "back_up_many",
         ProveMany = "prove_many",
         InviteUser = "invite_user",
@@ -146,6 +158,12 @@ impl GuardedAct {
             Self::ChangePerson => Guard { told: Told::WatchersAndPerson, ..by(P::EnrollDevices) },
             Self::RemoveDevice => Guard { told: Told::Watchers, wait: Wait::WipeHold, ..by(P::EnrollDevices) },
             Self::LockMany => Guard { told: Told::Watchers, ..by(P::LockDevices) },
+            Self::LostMode => Guard { told: Told::WatchersAndPerson, ..by(P::LockDevices) },
+            Self::LocateDevice => Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::LockDevices) },
+            Self::ClearPasscode | Self::RevealDeviceSecret => {
+                Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::ReadContents) }
+            }
+            Self::TurnOffDevice | Self::ChangeRecoveryKey => Guard { told: Told::Watchers, ..by(P::LockDevices) },
             Self::BackUpMany | Self::ProveMany => Guard { fresh: false, ..by(P::RunBackups) },
             Self::InviteUser | Self::ChangeRoles | Self::EnableUser | Self::MakeUserLink => {
                 Guard { told: Told::Overseers, wait: Wait::Settles, ..by(P::ManageUsers) }
@@ -259,6 +277,12 @@ mod tests {
                 A::ChangePerson => told(P::EnrollDevices, Told::WatchersAndPerson),
                 A::RemoveDevice => (Some(P::EnrollDevices), true, Told::Watchers, Wait::WipeHold, None, false),
                 A::LockMany => told(P::LockDevices, Told::Watchers),
+                A::LostMode => told(P::LockDevices, Told::WatchersAndPerson),
+                A::LocateDevice => (Some(P::LockDevices), true, Told::WatchersAndPerson, Wait::None, None, true),
+                A::ClearPasscode | A::RevealDeviceSecret => {
+                    (Some(P::ReadContents), true, Told::WatchersAndPerson, Wait::None, None, true)
+                }
+                A::TurnOffDevice | A::ChangeRecoveryKey => told(P::LockDevices, Told::Watchers),
                 A::BackUpMany | A::ProveMany => quick(P::RunBackups),
                 A::InviteUser | A::ChangeRoles | A::EnableUser | A::MakeUserLink => person(Wait::Settles),
                 A::DisableUser => person(Wait::None),

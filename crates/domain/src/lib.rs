@@ -18,6 +18,7 @@ pub mod copy;
 pub mod copy_proof;
 pub mod crossing;
 pub mod device;
+pub mod device_secret;
 pub mod disaster;
 pub mod epoch;
 pub mod escrow;
@@ -28,10 +29,13 @@ pub mod ground;
 pub mod guard;
 pub mod id;
 pub mod incident;
+pub mod inventory;
 pub mod key_holder;
 pub mod loss;
+pub mod lost;
 pub mod manifest;
 pub mod name;
+pub mod note;
 pub mod object;
 pub mod policy;
 pub mod proof;
@@ -61,6 +65,7 @@ mod tests {
     use crate::content::{ReadKind, ReadOutcome};
     use crate::continuity::Doubt;
     use crate::device::{DeviceState, Ownership, Platform};
+    use crate::device_secret::SecretKind;
     use crate::fact::FactKind;
     use crate::ground::{AwayCause, Disk, StopCause};
     use crate::manifest::EntryKind;
@@ -80,6 +85,7 @@ mod tests {
 
     #[test]
     fn people_know_each_value_from_the_others_by_its_name() {
+        all_differ(SecretKind::ALL, SecretKind::name);
         all_differ(Via::ALL, Via::name);
         all_differ(Outcome::ALL, Outcome::name);
         all_differ(CommandKind::ALL, CommandKind::name);

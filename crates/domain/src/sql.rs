@@ -6,9 +6,11 @@ use crate::command::{CommandKind, CommandState};
 use crate::content::{ReadKind, ReadOutcome};
 use crate::continuity::Doubt;
 use crate::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::device_secret::SecretKind;
 use crate::fact::FactKind;
 use crate::guard::GuardedAct;
 use crate::id::{self, *};
+use crate::inventory::InventoryKind;
 use crate::key_holder::KeyHolder;
 use crate::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::proof::{Level, Retest, TestCause, TestResult, TestState};
@@ -51,7 +53,7 @@ id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict, UndoState,
-    Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
+    SecretKind, InventoryKind, Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
     GuardedAct, KeyHolder, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
 }
 

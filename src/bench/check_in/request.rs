@@ -42,7 +42,7 @@ pub(super) fn request(
         facts: facts(now, at),
         results: Vec::new(),
         policy_version: String::new(),
-        orders: CommandKind::ALL.iter().map(ToString::to_string).collect(),
+        orders: CommandKind::OF_AGENTS.iter().map(ToString::to_string).collect(),
         continuity: None,
     };
     let body = serde_json::to_vec(&message)?;

@@ -110,8 +110,21 @@ fn command(it: Instruction) -> Command {
 
 fn payload(order: Order) -> Payload {
     match order {
-        Order::Lock | Order::BackUpNow | Order::RemoveCompanyData => Payload::None,
-        Order::Wipe { roots } => Payload::Wipe { roots },
+        // Those of makers' protocols reach no agent: its channel does not carry them.
+        Order::Lock { .. }
+        | Order::BackUpNow
+        | Order::RemoveCompanyData
+        | Order::LostModeOn { .. }
+        | Order::LostModeOff
+        | Order::PlaySound
+        | Order::Locate
+        | Order::ClearPasscode
+        | Order::Restart
+        | Order::ShutDown
+        | Order::RotateRecoveryKey
+        | Order::SetRecoveryLock
+        | Order::FetchBypassCode => Payload::None,
+        Order::Wipe { roots, .. } => Payload::Wipe { roots },
         Order::UndoRestore { restore_id } => Payload::UndoRestore { restore_id },
         Order::Restore(order) => Payload::Restore(wire::RestoreOrder {
             restore_id: order.restore_id,

@@ -3,11 +3,14 @@ use crate::error::Result;
 use crate::service;
 use crate::service::apple::authority::Sealer;
 use crate::store::apple::authority::AppleAuthority;
+use crate::store::device_secret::DeviceSecret;
 use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
 use apple::certificate::{Authority, Registrar, Validity};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use domain::device_secret::SecretKind;
+use domain::id::DeviceId;
 use domain::time::{Time, days};
 use jiff::Timestamp;
 use secret::cipher::Cipher;
@@ -67,6 +70,29 @@ impl Opened {
         let sealed = BASE64_STANDARD.decode(sealed).context("reading a secret of an Apple device")?;
         Ok(self.cipher.open(context.as_bytes(), &sealed)?)
     }
+}
+
+impl Opened {
+    /// Encrypts a secret of a device that people may read.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn seal_secret(&self, (device, kind): (DeviceId, SecretKind), text: &str) -> Result<String> {
+        self.seal(&secret_context(device, kind), text.as_bytes())
+    }
+
+    /// Decrypts what [`Opened::seal_secret`] made.
+    ///
+    /// # Errors
+    /// When it was changed, or belongs to another device.
+    pub fn unseal_secret(&self, secret: &DeviceSecret) -> Result<String> {
+        let plain = self.unseal(&secret_context(secret.device_id, secret.kind), &secret.sealed)?;
+        Ok(String::from_utf8(plain).context("reading a secret of a device")?)
+    }
+}
+
+fn secret_context(device: DeviceId, kind: SecretKind) -> String {
+    format!("device secret/{device}/{kind}")
 }
 
 const AUTHORITY: &str = "authority key";

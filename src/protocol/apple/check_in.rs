@@ -1,5 +1,6 @@
 //! Check-in messages: how a device enrolls, says where it is reached, and leaves.
 use crate::error::{Error, Result};
+use crate::protocol::apple::ability;
 use crate::protocol::apple::answer::Answer;
 use crate::protocol::apple::convert;
 use crate::protocol::apple::received::Received;
@@ -29,7 +30,7 @@ pub fn answer(conn: &mut Conn, received: &Received, known: &Known, said: &CheckI
         CheckIn::TokenUpdate(push) => {
             require_topic(&enrollment.topic, &push.topic)?;
             let reached = reached(received, enrollment.id, push)?;
-            enrollment::reached(conn, enrollment, &reached, address, *now)?;
+            enrollment::reached(conn, enrollment, (&reached, &ability::at_first), address, *now)?;
             Ok(Answer::Nothing)
         }
         CheckIn::CheckOut { .. } => {

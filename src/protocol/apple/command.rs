@@ -1,19 +1,22 @@
 //! The command channel: what became of the last request, and the next one.
 use crate::error::{Error, Result};
+use crate::protocol::apple::ability;
 use crate::protocol::apple::answer::Answer;
+use crate::protocol::apple::escrow::secrets;
+use crate::protocol::apple::inventory::inventory;
+use crate::protocol::apple::order::{self, Sending};
 use crate::protocol::apple::received::Received;
 use crate::protocol::apple::{convert, profile};
-use crate::service::apple::enrollment::challenge;
+use crate::service::apple::enrollment::{challenge, set_channel};
 use crate::service::apple::identity::Known;
-use crate::service::apple::session::{Caller, Next, Question, Said, exchange};
+use crate::service::apple::session::{Caller, Given, Next, Question, Said, exchange};
 use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
-use apple::command::{Erasure, QUERIES, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request};
+use apple::command::{QUERIES, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request};
 use apple::message::{Report, Status};
-use apple::target::{Rights, System, Target, Version};
-use domain::command::Order;
+use apple::target::Target;
 use domain::device::{Ownership, Platform};
 use domain::fact::{FactKind, FactValue};
 
@@ -25,57 +28,61 @@ pub fn answer(conn: &mut Conn, received: &Received, known: &Known, report: &Repo
     let device = known.device.as_ref().ok_or_else(|| Error::Refused("the device has not enrolled yet".to_owned()))?;
     let target = target(conn, device, &known.enrollment)?;
     let caller = Caller { device, enrollment: &known.enrollment, address: &received.address };
-    let mut said = said(report, device, received);
+    let mut said = said(conn, report, device, received)?;
     // Each turn ends what the device cannot be asked, so there is an end.
     loop {
-        let (request, asked_as) = match exchange(conn, caller, &said, received.now)? {
+        let next = exchange(conn, caller, &said, received.now)?;
+        if report.answer.contains_key("QueryResponses") {
+            // It may have said that it is supervised, or has another system.
+            learn(conn, device, &known.enrollment)?;
+        }
+        let (request, asked_as) = match next {
             Next::Nothing => return Ok(Answer::Nothing),
-            Next::Order(it) => (request(&it.order), it.id.to_string()),
-            Next::Ask { question, asked_as } => (Some(ask(conn, received, (device, known), question)?), asked_as),
+            Next::Order(it) => {
+                let sending = Sending { received, device, known };
+                (order::request(conn, &sending, &it)?.map_err(ToOwned::to_owned), it.id.to_string())
+            }
+            Next::Ask { question, asked_as } => (Ok(ask(conn, received, (device, known), question)?), asked_as),
         };
-        let refusal = match &request {
-            Some(request) => request.may_ask(&target).err().map(|it| format!("it was not sent: {it}")),
-            None => Some("it was not sent: Apple’s protocol has no such command".to_owned()),
-        };
-        match (request, refusal) {
-            (Some(request), None) => {
+        let request = request.and_then(|it| it.may_ask(&target).map(|()| it).map_err(|why| why.to_string()));
+        match request {
+            Ok(request) => {
                 let bytes = request.message(&asked_as, &target).context("writing a request")?;
                 return Ok(Answer::Plist { kind: request.name(), bytes });
             }
-            (_, refusal) => {
-                let detail = refusal.unwrap_or_default();
-                said = Said::Ended { asked_as, done: false, detail, facts: Vec::new() };
+            Err(why) => {
+                let detail = format!("it was not sent: {why}");
+                said = Said::Ended { asked_as, done: false, detail, given: Given::default() };
             }
         }
     }
 }
 
-fn said(report: &Report, device: &Device, received: &Received) -> Said {
+fn said(conn: &mut Conn, report: &Report, device: &Device, received: &Received) -> Result<Said> {
     let asked_as = report.command.clone().unwrap_or_default();
-    let ended = |done, detail: String| Said::Ended {
-        asked_as: asked_as.clone(),
-        done,
-        detail,
-        facts: if done { convert::facts(&report.answer, device.platform, received.now) } else { Vec::new() },
-    };
-    match report.status {
+    let ended = |done, detail: String, given| Said::Ended { asked_as: asked_as.clone(), done, detail, given };
+    Ok(match report.status {
         Status::Idle => Said::Idle,
         Status::NotNow => Said::NotNow { asked_as },
-        Status::Acknowledged => ended(true, "acknowledged".to_owned()),
-        Status::Error => ended(false, convert::causes(&report.causes)),
-        Status::CommandFormatError => ended(false, "the device does not understand the command".to_owned()),
-    }
+        Status::Acknowledged => ended(true, "acknowledged".to_owned(), given(conn, report, device, received)?),
+        Status::Error => ended(false, convert::causes(&report.causes), Given::default()),
+        Status::CommandFormatError => {
+            ended(false, "the device does not understand the command".to_owned(), Given::default())
+        }
+    })
 }
 
-/// What an order is in Apple's protocol; none if it is nothing there.
-fn request(order: &Order) -> Option<Request> {
-    match order {
-        Order::Lock => Some(Request::DeviceLock { message: None, phone_number: None, pin: None }),
-        // Handed out only for a released wipe request, checked in this transaction.
-        Order::Wipe { .. } => Some(Request::EraseDevice(Erasure::default())),
-        Order::RemoveCompanyData => Some(Request::RemoveProfile { identifier: profile::IDENTIFIER.to_owned() }),
-        Order::BackUpNow | Order::Restore(_) | Order::UndoRestore { .. } => None,
-    }
+fn given(conn: &mut Conn, report: &Report, device: &Device, received: &Received) -> Result<Given> {
+    let answer = &report.answer;
+    let may_have_secrets = ["SecurityInfo", "RotateResult", "ActivationLockBypassCode"].iter();
+    let secrets = if may_have_secrets.clone().any(|it| answer.contains_key(it)) {
+        let kept = store::device_secret::of_device(conn, device.id)?;
+        let opened = received.door.opened().map_err(|fault| anyhow!("{fault}"))?;
+        secrets(opened, device.id, &kept, answer)?
+    } else {
+        Vec::new()
+    };
+    Ok(Given { facts: convert::facts(answer, device.platform, received.now), secrets, inventory: inventory(answer) })
 }
 
 fn ask(
@@ -87,6 +94,9 @@ fn ask(
     Ok(match question {
         Question::DeviceInformation => Request::DeviceInformation(queries(device)),
         Question::SecurityInfo => Request::SecurityInfo,
+        Question::ProfileList => Request::ProfileList,
+        Question::CertificateList => Request::CertificateList,
+        Question::InstalledApplicationList => Request::InstalledApplicationList,
         Question::NextCertificate => {
             let opened = received.door.opened().map_err(|fault| anyhow!("{fault}"))?;
             let challenge = challenge(conn, known.enrollment.id, received.now)?;
@@ -111,13 +121,12 @@ fn target(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment) -> Res
     let status = store::device_status::find(conn, device.id)?;
     let facts = status.map(|it| it.facts()).transpose()?.unwrap_or_default();
     let supervised = facts.get(FactKind::Supervised).is_some_and(|it| it.value == FactValue::Flag(true));
-    let version = device.os_version.rsplit(' ').next().and_then(Version::parse);
-    Ok(Target {
-        system: if device.platform == Platform::Macos { System::Macos } else { System::Ios },
-        version: version.unwrap_or(Version(0, 0, 0)),
-        is_supervised: supervised,
-        // Of a personal device Apple means one with an account of the organisation, which is another way to enroll.
-        is_personal: false,
-        rights: Rights(u32::try_from(enrollment.rights).unwrap_or_default()),
-    })
+    Ok(ability::target(device.platform, &device.os_version, supervised, enrollment.rights))
+}
+
+/// Which orders reach the device follows what it says.
+fn learn(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment) -> Result<()> {
+    let Some(device) = store::device::find(conn, device.id)? else { return Ok(()) };
+    let target = target(conn, &device, enrollment)?;
+    set_channel(conn, &device, &ability::channel(&target, device.ownership))
 }

@@ -71,7 +71,12 @@ fn information(said: &Dictionary, platform: Platform, fact: &mut dyn FnMut(FactK
             fact(kind, FactValue::Text(text.to_owned()));
         }
     }
-    for (key, kind) in [("IsSupervised", FactKind::Supervised), ("IsCloudBackupEnabled", FactKind::CloudBackup)] {
+    for (key, kind) in [
+        ("IsSupervised", FactKind::Supervised),
+        ("IsCloudBackupEnabled", FactKind::CloudBackup),
+        ("IsMDMLostModeEnabled", FactKind::LostMode),
+        ("IsActivationLockEnabled", FactKind::ActivationLock),
+    ] {
         if let Some(flag) = said.flag(key) {
             fact(kind, FactValue::Flag(flag));
         }
@@ -93,6 +98,9 @@ fn security(said: &Dictionary, platform: Platform, fact: &mut dyn FnMut(FactKind
     let passcode = said.flag("PasscodePresent");
     if let Some(is_set) = passcode {
         fact(FactKind::PasscodeSet, FactValue::Flag(is_set));
+    }
+    if let Some(is_set) = said.flag("FDE_HasPersonalRecoveryKey") {
+        fact(FactKind::RecoveryKeySet, FactValue::Flag(is_set));
     }
     let encryption = match platform {
         Platform::Macos => said.flag("FDE_Enabled").map(|it| (it, "FileVault")),
@@ -117,7 +125,7 @@ fn whole(number: f64) -> Option<i64> {
     (number >= 0.0).then(|| number.round() as i64)
 }
 
-fn moment(said: &Dictionary, key: &str) -> Option<i64> {
+pub(super) fn moment(said: &Dictionary, key: &str) -> Option<i64> {
     let date = std::time::SystemTime::from(said.get(key)?.as_date()?);
     let since = date.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()

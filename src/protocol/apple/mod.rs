@@ -1,13 +1,17 @@
 //! Apple's device management protocol, on a listener of its own: a browser that is asked for a certificate would ask its user.
+mod ability;
 mod answer;
 mod authority;
 mod check_in;
 mod command;
 mod convert;
 mod enroll;
+mod escrow;
 mod fault;
 mod identity;
+mod inventory;
 mod message;
+mod order;
 mod profile;
 mod push;
 mod received;

@@ -4,7 +4,9 @@ use crate::error::Error;
 use crate::protocol::apple::authority::Opened;
 use crate::protocol::apple::fault::Fault;
 use crate::service::apple::authority::Sealer;
+use crate::service::device_secret::Unsealer;
 use crate::store::Store;
+use crate::store::device_secret::DeviceSecret;
 use apple::certificate::Strength;
 use clock::Clock;
 use domain::time::{Time, hours};
@@ -74,6 +76,15 @@ impl Door {
         self.0.opened.as_ref().ok_or_else(|| Error::Busy(hours(1)).into())
     }
 
+    /// What the database keeps encrypted, opened.
+    ///
+    /// # Errors
+    /// When the key could not be opened at the start.
+    fn keys(&self) -> crate::error::Result<&Opened> {
+        let opened = self.0.opened.as_ref();
+        opened.ok_or_else(|| Error::Refused("the key of the authority for Apple devices is not here".to_owned()))
+    }
+
     /// The authority's certificate, in DER, with which TLS checks those of devices.
     pub fn authority_certificate(&self) -> Option<&[u8]> {
         self.0.opened.as_ref().map(|it| it.authority.certificate().der())
@@ -87,5 +98,11 @@ impl Door {
         }
         noted.insert(fingerprint.to_owned(), now);
         true
+    }
+}
+
+impl Unsealer for Door {
+    fn unseal(&self, secret: &DeviceSecret) -> crate::error::Result<String> {
+        self.keys()?.unseal_secret(secret)
     }
 }

@@ -6,12 +6,10 @@ use crate::service::enrollment::join::{self, Newcomer};
 use crate::service::enrollment::{TokenRefusal, check_open};
 use crate::store::apple::enrollment::{AppleEnrollment, Reached};
 use crate::store::device::Device;
-use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
 use domain::activity::{Action, Object, Via};
 use domain::channel::Channel;
-use domain::command::CommandKind;
 use domain::device::{Ownership, Platform};
 use domain::id::AppleEnrollmentId;
 use domain::time::{Time, days, minutes};
@@ -45,6 +43,18 @@ pub trait Rights {
 impl<F: Fn(Ownership) -> i64> Rights for F {
     fn of(&self, ownership: Ownership) -> i64 {
         self(ownership)
+    }
+}
+
+/// Which orders reach a device that says this of itself, and was given these rights.
+pub trait Abilities {
+    /// Its channel.
+    fn of(&self, said: &Introduction, ownership: Ownership, rights: i64) -> Channel;
+}
+
+impl<F: Fn(&Introduction, Ownership, i64) -> Channel> Abilities for F {
+    fn of(&self, said: &Introduction, ownership: Ownership, rights: i64) -> Channel {
+        self(said, ownership, rights)
     }
 }
 
@@ -124,7 +134,8 @@ pub fn introduce(
     now: Time,
 ) -> Result<()> {
     let mut errors = FieldErrors::new();
-    let newcomer = newcomer(conn, enrollment, name, said)?;
+    // Nobody asks here what reaches it.
+    let newcomer = newcomer(conn, enrollment, (name, said), Channel::new(Channel::APPLE, &[]))?;
     join::check(&newcomer, &mut errors);
     errors.into_result()?;
     if enrollment.device_id.is_none() {
@@ -144,27 +155,41 @@ pub fn introduce(
 pub fn reached(
     conn: &mut Conn,
     enrollment: &AppleEnrollment,
-    reached: &Reached,
+    (reached, abilities): (&Reached, &dyn Abilities),
     address: &str,
     now: Time,
 ) -> Result<()> {
     if enrollment.device_id.is_none() {
-        join_first(conn, enrollment, address, now)?;
+        join_first(conn, enrollment, abilities, address, now)?;
     }
     Ok(store::apple::enrollment::set_reached(conn, enrollment.id, reached)?)
 }
 
-fn join_first(conn: &mut Conn, enrollment: &AppleEnrollment, address: &str, now: Time) -> Result<()> {
+fn join_first(
+    conn: &mut Conn,
+    enrollment: &AppleEnrollment,
+    abilities: &dyn Abilities,
+    address: &str,
+    now: Time,
+) -> Result<()> {
     let (Some(name), Some(said)) = (&enrollment.name, &enrollment.said) else {
         return Err(Error::Refused("the device has not said what it is".to_owned()));
     };
     let said: Introduction = serde_json::from_str(said).context("reading what a device says of itself")?;
-    let newcomer = newcomer(conn, enrollment, name, &said)?;
+    let token = store::enrollment_token::find(conn, enrollment.token_id)?;
+    let ownership = token.map_or(Ownership::Personal, |it| it.ownership);
+    let channel = abilities.of(&said, ownership, enrollment.rights);
+    let newcomer = newcomer(conn, enrollment, (name, &said), channel)?;
     let device = join::join(conn, &newcomer, address, now)?.map_err(|it| Error::Refused(it.to_string()))?;
     Ok(store::apple::enrollment::join(conn, enrollment.id, device.id, device.generation)?)
 }
 
-fn newcomer(conn: &mut Conn, enrollment: &AppleEnrollment, name: &str, said: &Introduction) -> Result<Newcomer> {
+fn newcomer(
+    conn: &mut Conn,
+    enrollment: &AppleEnrollment,
+    (name, said): (&str, &Introduction),
+    channel: Channel,
+) -> Result<Newcomer> {
     let token = store::enrollment_token::find(conn, enrollment.token_id)?;
     let token = token.ok_or_else(|| anyhow!("an enrolment without its token"))?;
     let known = store::apple::enrollment::named(conn, name)?;
@@ -175,7 +200,7 @@ fn newcomer(conn: &mut Conn, enrollment: &AppleEnrollment, name: &str, said: &In
         model: said.model.clone(),
         serial: said.serial.clone(),
         os_version: said.os_version.clone(),
-        channel: Channel::new(Channel::APPLE, carries(said.platform, &token)),
+        channel,
         via: Via::Apple,
         // The certificate's, and not the device's own name: that anybody can say.
         identity: enrollment.id.to_string(),
@@ -185,17 +210,18 @@ fn newcomer(conn: &mut Conn, enrollment: &AppleEnrollment, name: &str, said: &In
     })
 }
 
-/// Which orders reach a device. A Mac asks for a PIN after a lock or a wipe, which nobody would know: neither is sent to one.
-fn carries(platform: Platform, token: &EnrollmentToken) -> &'static [CommandKind] {
-    match (platform, token.ownership) {
-        (Platform::Ios | Platform::Ipados, Ownership::Company) => {
-            &[CommandKind::Lock, CommandKind::Wipe, CommandKind::RemoveCompanyData]
-        }
-        (Platform::Ios | Platform::Ipados, Ownership::Personal) => &[CommandKind::Lock, CommandKind::RemoveCompanyData],
-        (Platform::Macos | Platform::Linux | Platform::Windows | Platform::Android, _) => {
-            &[CommandKind::RemoveCompanyData]
-        }
+/// Keeps which orders reach a device, as far as that changed: what it says of itself decides it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_channel(conn: &mut Conn, device: &Device, channel: &Channel) -> Result<()> {
+    let Some(enrollment) = store::enrollment::find(conn, device.id, device.generation)? else { return Ok(()) };
+    if enrollment.channel()? == *channel {
+        return Ok(());
     }
+    let carries = serde_json::to_string(&channel.carries).context("writing what a channel carries")?;
+    let cannot = serde_json::to_string(&channel.cannot).context("writing what a channel does not carry")?;
+    Ok(store::enrollment::set_carries(conn, device.id, device.generation, (&carries, &cannot))?)
 }
 
 /// The device says that it is managed no more. An act.

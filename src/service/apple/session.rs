@@ -5,15 +5,20 @@ use crate::service::apple::push;
 use crate::service::command::deliver::deliver_next;
 use crate::service::command::finish::finish;
 use crate::service::fact::{self, Heard, Schedule};
-use crate::service::wipe;
+use crate::service::{device_secret, wipe};
 use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::apple::query::AppleQuery;
+use crate::store::apple::report::AppleReport;
+use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
+use anyhow::Context;
 use domain::activity::Via;
-use domain::command::{Ending, Instruction};
+use domain::command::{CommandKind, Ending, Instruction};
+use domain::device_secret::SecretKind;
 use domain::fact::Reported;
 use domain::id::CommandId;
+use domain::inventory::{Inventory, InventoryKind};
 use domain::time::{Time, days, hours, minutes};
 use std::time::Duration;
 
@@ -36,8 +41,17 @@ pub enum Said {
         asked_as: String,
         done: bool,
         detail: String,
-        facts: Vec<Reported>,
+        given: Given,
     },
+}
+
+/// What a device gives with an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    pub facts: Vec<Reported>,
+    /// Encrypted already, base64.
+    pub secrets: Vec<(SecretKind, String)>,
+    pub inventory: Option<Inventory>,
 }
 
 /// What the server asks by itself.
@@ -45,25 +59,38 @@ pub enum Said {
 pub enum Question {
     DeviceInformation,
     SecurityInfo,
+    ProfileList,
+    CertificateList,
+    InstalledApplicationList,
     /// It gets its profile again, with which it gets its next certificate.
     NextCertificate,
 }
 
 impl Question {
-    const ALL: [Self; 3] = [Self::DeviceInformation, Self::SecurityInfo, Self::NextCertificate];
+    const ALL: [Self; 6] = [
+        Self::DeviceInformation,
+        Self::SecurityInfo,
+        Self::ProfileList,
+        Self::CertificateList,
+        Self::InstalledApplicationList,
+        Self::NextCertificate,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
             Self::DeviceInformation => "device_information",
             Self::SecurityInfo => "security_info",
+            Self::ProfileList => "profile_list",
+            Self::CertificateList => "certificate_list",
+            Self::InstalledApplicationList => "installed_application_list",
             Self::NextCertificate => "next_certificate",
         }
     }
 
     const fn every(self) -> Duration {
         match self {
-            Self::DeviceInformation | Self::SecurityInfo => EVERY,
-            Self::NextCertificate => days(1),
+            Self::DeviceInformation | Self::SecurityInfo | Self::ProfileList => EVERY,
+            Self::CertificateList | Self::InstalledApplicationList | Self::NextCertificate => days(1),
         }
     }
 }
@@ -99,14 +126,15 @@ pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> 
             put_off(conn, enrollment, asked_as)?;
             Vec::new()
         }
-        Said::Ended { asked_as, done, detail, facts } => {
+        Said::Ended { asked_as, done, detail, given } => {
             match CommandId::parse(asked_as).map(|id| store::command::find(conn, id)).transpose()?.flatten() {
-                Some(command) => ended(conn, caller, (command.id, command.kind.erases(), *done), detail, now)?,
+                Some(command) => ended(conn, caller, (&command, *done), detail, now)?,
                 None => {
                     store::apple::query::answer(conn, enrollment.id, asked_as, done.then_some(now))?;
                 }
             }
-            facts.iter().filter(|it| !it.is_demo() && it.faults(now).is_empty()).cloned().collect()
+            take(conn, caller, given, now)?;
+            given.facts.iter().filter(|it| !it.is_demo() && it.faults(now).is_empty()).cloned().collect()
         }
     };
     push::came(conn, enrollment.id, matches!(said, Said::NotNow { .. }), now)?;
@@ -124,22 +152,78 @@ fn put_off(conn: &mut Conn, enrollment: &AppleEnrollment, asked_as: &str) -> Res
     Ok(store::apple::query::defer(conn, enrollment.id, kind.as_deref().unwrap_or(asked_as))?)
 }
 
+/// Keeps what came with an answer.
+fn take(conn: &mut Conn, caller: Caller<'_>, given: &Given, now: Time) -> Result<()> {
+    let Caller { device, enrollment, address } = caller;
+    if !given.secrets.is_empty() {
+        // Recorded, so it takes its turn among the acts.
+        store::activity::lock(conn)?;
+        let actor = device.actor(Via::Apple, address);
+        for (kind, sealed) in &given.secrets {
+            device_secret::keep(conn, (&actor, device), (*kind, sealed), now)?;
+        }
+    }
+    if let Some(inventory) = &given.inventory {
+        let body = serde_json::to_string(inventory).context("writing what a device listed")?;
+        let report = AppleReport { enrollment_id: enrollment.id, kind: inventory.kind(), at: now, body };
+        store::apple::report::keep(conn, &report)?;
+    }
+    Ok(())
+}
+
 /// An order ended. What erases says so before it begins, and nothing after.
 fn ended(
     conn: &mut Conn,
     caller: Caller<'_>,
-    (id, erases, done): (CommandId, bool, bool),
+    (command, done): (&Command, bool),
     detail: &str,
     now: Time,
 ) -> Result<()> {
+    let Caller { device, enrollment, address } = caller;
+    if command.device_id != device.id || command.generation != device.generation {
+        return Ok(());
+    }
     // The end of a command is recorded, so it takes its turn among the acts.
     store::activity::lock(conn)?;
-    let Caller { device, address, .. } = caller;
     let actor = device.actor(Via::Apple, address);
-    if erases && done {
-        return wipe::begun(conn, &actor, device, id, now);
+    device_secret::answered(conn, (&actor, device), (command.id, done), now)?;
+    if command.kind.erases() && done {
+        return wipe::begun(conn, &actor, device, command.id, now);
     }
-    finish(conn, device, &Ending { id, done, detail: detail.to_owned() }, &actor, now)
+    finish(conn, device, &Ending { id: command.id, done, detail: detail.to_owned() }, &actor, now)?;
+    match command.kind {
+        CommandKind::LostModeOn | CommandKind::LostModeOff if done => {
+            // Where it was is nobody's business once it is found.
+            if command.kind == CommandKind::LostModeOff {
+                store::apple::report::forget(conn, enrollment.id, InventoryKind::Location)?;
+            }
+            ask_again(conn, enrollment, Question::DeviceInformation)
+        }
+        CommandKind::ClearPasscode | CommandKind::RotateRecoveryKey if done => {
+            ask_again(conn, enrollment, Question::SecurityInfo)
+        }
+        CommandKind::Lock
+        | CommandKind::BackUpNow
+        | CommandKind::Wipe
+        | CommandKind::RemoveCompanyData
+        | CommandKind::Restore
+        | CommandKind::UndoRestore
+        | CommandKind::LostModeOn
+        | CommandKind::LostModeOff
+        | CommandKind::PlaySound
+        | CommandKind::Locate
+        | CommandKind::ClearPasscode
+        | CommandKind::Restart
+        | CommandKind::ShutDown
+        | CommandKind::RotateRecoveryKey
+        | CommandKind::SetRecoveryLock
+        | CommandKind::FetchBypassCode => Ok(()),
+    }
+}
+
+/// What it said before is true no more.
+fn ask_again(conn: &mut Conn, enrollment: &AppleEnrollment, question: Question) -> Result<()> {
+    Ok(store::apple::query::make_due(conn, enrollment.id, question.word())?)
 }
 
 fn next(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment, now: Time) -> Result<Next> {

@@ -79,13 +79,37 @@ fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
         CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::may_deliver(conn, command, now),
         CommandKind::Restore => restore::may_deliver(conn, command, now),
         CommandKind::UndoRestore => restore::may_deliver_undo(conn, command, now),
-        CommandKind::Lock | CommandKind::BackUpNow => Ok(true),
+        CommandKind::Lock
+        | CommandKind::BackUpNow
+        | CommandKind::LostModeOn
+        | CommandKind::LostModeOff
+        | CommandKind::PlaySound
+        | CommandKind::Locate
+        | CommandKind::ClearPasscode
+        | CommandKind::Restart
+        | CommandKind::ShutDown
+        | CommandKind::RotateRecoveryKey
+        | CommandKind::SetRecoveryLock
+        | CommandKind::FetchBypassCode => Ok(true),
     }
 }
 
 fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
     match command.kind {
         CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::delivered(conn, command, now),
-        CommandKind::Restore | CommandKind::UndoRestore | CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
+        CommandKind::Restore
+        | CommandKind::UndoRestore
+        | CommandKind::Lock
+        | CommandKind::BackUpNow
+        | CommandKind::LostModeOn
+        | CommandKind::LostModeOff
+        | CommandKind::PlaySound
+        | CommandKind::Locate
+        | CommandKind::ClearPasscode
+        | CommandKind::Restart
+        | CommandKind::ShutDown
+        | CommandKind::RotateRecoveryKey
+        | CommandKind::SetRecoveryLock
+        | CommandKind::FetchBypassCode => Ok(()),
     }
 }

@@ -45,6 +45,17 @@ fn ended(conn: &mut Conn, actor: &Actor, command: &Command, done: bool, detail: 
         }
         CommandKind::Restore => restore::command_ended(conn, actor, command, done, detail, now),
         CommandKind::UndoRestore => restore::undo_command_ended(conn, actor, command, (done, detail), now),
-        CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
+        CommandKind::Lock
+        | CommandKind::BackUpNow
+        | CommandKind::LostModeOn
+        | CommandKind::LostModeOff
+        | CommandKind::PlaySound
+        | CommandKind::Locate
+        | CommandKind::ClearPasscode
+        | CommandKind::Restart
+        | CommandKind::ShutDown
+        | CommandKind::RotateRecoveryKey
+        | CommandKind::SetRecoveryLock
+        | CommandKind::FetchBypassCode => Ok(()),
     }
 }

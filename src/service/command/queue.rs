@@ -27,8 +27,22 @@ pub struct Ask<'a> {
 /// How long a command waits for its device.
 const fn lifetime(kind: CommandKind) -> Duration {
     match kind {
-        CommandKind::BackUpNow => days(1),
-        CommandKind::Lock | CommandKind::Restore | CommandKind::UndoRestore => days(7),
+        // Later they would do harm, or tell something that is over.
+        CommandKind::BackUpNow
+        | CommandKind::PlaySound
+        | CommandKind::Locate
+        | CommandKind::ClearPasscode
+        | CommandKind::Restart
+        | CommandKind::ShutDown => days(1),
+        CommandKind::Lock
+        | CommandKind::Restore
+        | CommandKind::UndoRestore
+        | CommandKind::LostModeOff
+        | CommandKind::RotateRecoveryKey
+        | CommandKind::SetRecoveryLock
+        | CommandKind::FetchBypassCode => days(7),
+        // Whoever has it may keep it switched off for long.
+        CommandKind::LostModeOn => days(365),
         // An order is handed out within 7 days, and the device reports for 7 more.
         CommandKind::Wipe | CommandKind::RemoveCompanyData => days(15),
     }
@@ -86,16 +100,73 @@ pub fn queue_one(conn: &mut Conn, by: &By, id: DeviceId, ask: Ask<'_>, now: Time
         Some(key) => store::command::find_by_request_key(conn, key)?.is_none(),
         None => true,
     };
-    if ask.order.kind() == CommandKind::Lock
-        && is_new
-        && store::command::count_by(conn, maker(&by.actor), ask.order.kind(), now - hours(1), now)? >= FEW_LOCKS
-    {
-        return Err(Error::Refused(format!(
-            "you locked {FEW_LOCKS} devices within the hour; lock more from the list of devices, which asks for your \
-             password and notifies the people concerned"
-        )));
+    if is_new && is_many(conn, by, ask.order.kind(), now)? {
+        return Err(Error::Refused(too_many(ask.order.kind())));
     }
     queue(conn, &by.actor, &device, ask, now)
+}
+
+/// Whether this person has asked this of so many devices that one more would be one of many.
+fn is_many(conn: &mut Conn, by: &By, kind: CommandKind, now: Time) -> Result<bool> {
+    // A backup does no harm.
+    if kind == CommandKind::BackUpNow {
+        return Ok(false);
+    }
+    Ok(store::command::count_by(conn, maker(&by.actor), kind, now - hours(1), now)? >= FEW_LOCKS)
+}
+
+fn too_many(kind: CommandKind) -> String {
+    if kind == CommandKind::Lock {
+        return format!(
+            "you locked {FEW_LOCKS} devices within the hour; lock more from the list of devices, which asks for your \
+             password and notifies the people concerned"
+        );
+    }
+    format!("you asked “{}” of {FEW_LOCKS} devices within the hour; wait, or let somebody else go on", kind.name())
+}
+
+/// Queues an order that its kind's row in the table of guards lets somebody give to one device, and tells those it names. An
+/// act. The password was asked for before.
+///
+/// # Errors
+/// As [`queue_one`]; `Invalid` if a reason is missing, or the note that the device shows is wrong.
+pub fn queue_guarded(
+    conn: &mut Conn,
+    by: &By,
+    id: DeviceId,
+    (ask, reason): (Ask<'_>, &str),
+    now: Time,
+) -> Result<Command> {
+    check_note(ask.order)?;
+    let kind = ask.order.kind();
+    let said = kind.guarded().map(|act| guard::reason(act, reason).map(|it| (act, it))).transpose()?;
+    let command = queue_one(conn, by, id, ask, now)?;
+    if let Some((act, reason)) = said {
+        let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+        guard::tell_of_device(conn, &by.actor, (act, kind.name(), reason), (&device, command.id.as_str()), now)?;
+    }
+    Ok(command)
+}
+
+fn check_note(order: &Order) -> Result<()> {
+    match order {
+        Order::Lock { note } => Ok(note.check(false)?),
+        Order::LostModeOn { note } => Ok(note.check(true)?),
+        Order::BackUpNow
+        | Order::Wipe { .. }
+        | Order::RemoveCompanyData
+        | Order::Restore(_)
+        | Order::UndoRestore { .. }
+        | Order::LostModeOff
+        | Order::PlaySound
+        | Order::Locate
+        | Order::ClearPasscode
+        | Order::Restart
+        | Order::ShutDown
+        | Order::RotateRecoveryKey
+        | Order::SetRecoveryLock
+        | Order::FetchBypassCode => Ok(()),
+    }
 }
 
 /// The device of which somebody asks something by itself.

@@ -214,7 +214,7 @@ pub fn current(conn: &mut Conn, id: DeviceId) -> Result<Option<(Enrollment, Agen
 pub fn set_version(conn: &mut Conn, device: &Device, (version, carries): (&str, &[CommandKind])) -> Result<()> {
     let is_there = store::agent_enrollment::set_version(conn, device.id, device.generation, version)?;
     let carries = serde_json::to_string(carries).context("writing what an agent carries")?;
-    store::enrollment::set_carries(conn, device.id, device.generation, &carries)?;
+    store::enrollment::set_carries(conn, device.id, device.generation, (&carries, "{}"))?;
     is_there.then_some(()).ok_or(Error::NotFound("agent of this device"))
 }
 

@@ -164,6 +164,7 @@ fn enroll(conn: &mut Conn, device: &Device, newcomer: &Newcomer, token: &Enrollm
         token_id: token.id,
         enrolled_at: now,
         ended_at: None,
+        cannot: serde_json::to_string(&newcomer.channel.cannot).context("writing what a channel does not carry")?,
     };
     // The index of identities decides between two that come at once.
     store::enrollment::insert(conn, &enrollment).map_err(|error| {

@@ -132,6 +132,7 @@ fn add_agent(conn: &mut Conn, record: &Record, agent: &AgentPart, token: &Enroll
         token_id: token.id,
         enrolled_at: at,
         ended_at: None,
+        cannot: "{}".to_owned(),
     };
     store::enrollment::insert(conn, &enrollment)?;
     let (sealing_key, protected_roots) = (agent.sealing_key.clone(), agent.protected_roots.clone());

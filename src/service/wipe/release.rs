@@ -110,7 +110,7 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
 /// When the database refuses.
 pub(super) fn ordered(conn: &mut Conn, request: &WipeRequest, device: &Device) -> Result<Order> {
     Ok(match request.action {
-        WipeAction::Wipe => Order::Wipe { roots: roots(conn, device)? },
+        WipeAction::Wipe => Order::Wipe { roots: roots(conn, device)?, erasure: request.erasure()? },
         WipeAction::RemoveCompanyData => Order::RemoveCompanyData,
     })
 }

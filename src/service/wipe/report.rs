@@ -2,15 +2,16 @@
 use super::notice::{News, tell};
 use super::{What, device, record, write};
 use crate::error::{Error, Result};
-use crate::service::restore;
+use crate::service::{command, restore};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Outcome};
+use domain::channel::Channel;
 use domain::command::{CommandState, Order};
-use domain::device::DeviceState;
+use domain::device::{DeviceState, Platform};
 use domain::id::CommandId;
 use domain::time::Time;
 use domain::wipe::{WipeAction, WipeReport, WipeState};
@@ -130,7 +131,17 @@ pub fn command_ended(
         return Ok(());
     }
     let device = device(conn, request.device_id)?;
-    fail(conn, (actor, &device.name), (request, &device), &format!("the device did not do it: {detail}"), now)
+    // Apple's Macs answer with an error before they destroy their system, unless they were told not to.
+    let channel = command::channel(conn, &device)?;
+    let may_have_erased = device.platform == Platform::Macos
+        && channel.is_some_and(|it| it.name == Channel::APPLE)
+        && request.action == WipeAction::Wipe
+        && request.erasure()?.errs_and_erases();
+    let note = match may_have_erased {
+        true => format!("the device answered with an error and may have erased itself all the same: {detail}"),
+        false => format!("the device did not do it: {detail}"),
+    };
+    fail(conn, (actor, &device.name), (request, &device), &note, now)
 }
 
 /// Ends a request whose order was handed out and whose device did not wipe, as far as anybody knows.
@@ -155,10 +166,22 @@ pub(super) fn fail(
 fn ordered(conn: &mut Conn, id: CommandId) -> Result<Vec<String>> {
     let order = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
     Ok(match serde_json::from_str(&order.payload).context("reading a command's order")? {
-        Order::Wipe { roots } => roots,
-        Order::Lock | Order::BackUpNow | Order::RemoveCompanyData | Order::Restore(_) | Order::UndoRestore { .. } => {
-            Vec::new()
-        }
+        Order::Wipe { roots, .. } => roots,
+        Order::Lock { .. }
+        | Order::BackUpNow
+        | Order::RemoveCompanyData
+        | Order::Restore(_)
+        | Order::UndoRestore { .. }
+        | Order::LostModeOn { .. }
+        | Order::LostModeOff
+        | Order::PlaySound
+        | Order::Locate
+        | Order::ClearPasscode
+        | Order::Restart
+        | Order::ShutDown
+        | Order::RotateRecoveryKey
+        | Order::SetRecoveryLock
+        | Order::FetchBypassCode => Vec::new(),
     })
 }
 

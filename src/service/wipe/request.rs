@@ -15,7 +15,7 @@ use domain::consent::as_shown;
 use domain::id::{DeviceId, WipeRequestId};
 use domain::role::Permission;
 use domain::time::Time;
-use domain::wipe::{self, Asked, Facts, Hold, WipeAction, WipeReason, WipeRefusal, WipeState};
+use domain::wipe::{self, Asked, Erasure, Facts, Hold, WipeAction, WipeReason, WipeRefusal, WipeState};
 
 /// What is requested, with what was shown and typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Ask {
     pub consent: String,
     /// The same key again means the same request.
     pub request_key: Option<String>,
+    /// What was chosen of how the device erases itself.
+    pub erasure: Erasure,
 }
 
 /// Facts that somebody agrees to, with what was typed and ticked.
@@ -100,6 +102,7 @@ pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeReq
         state_note: hold.map(|it| it.reason().to_owned()).unwrap_or_default(),
         report: None,
         expires_at: now + EXPIRES_AFTER,
+        erasure: serde_json::to_string(&ask.erasure).context("writing how a device erases itself")?,
     };
     store::wipe::insert(conn, &request)?;
     record(conn, &by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;

@@ -6,3 +6,4 @@ pub mod enrollment;
 pub mod message;
 pub mod push;
 pub mod query;
+pub mod report;

@@ -63,11 +63,17 @@ pub fn answer(
 pub fn forget_asked(conn: &mut Conn, enrollment: AppleEnrollmentId, asked_as: &str) -> QueryResult<Option<String>> {
     let kind = answer(conn, enrollment, asked_as, None)?;
     if let Some(kind) = &kind {
-        diesel::update(apple_queries::table.find((enrollment, kind)))
-            .set(apple_queries::asked_at.eq(Time::from_millis(0)))
-            .execute(conn)?;
+        make_due(conn, enrollment, kind)?;
     }
     Ok(kind)
+}
+
+/// A question is due as if it had never been asked.
+pub fn make_due(conn: &mut Conn, enrollment: AppleEnrollmentId, kind: &str) -> QueryResult<()> {
+    diesel::update(apple_queries::table.find((enrollment, kind)))
+        .set((apple_queries::asked_as.eq(None::<String>), apple_queries::asked_at.eq(Time::from_millis(0))))
+        .execute(conn)
+        .map(drop)
 }
 
 /// What a device put off until it asks again by itself.

@@ -44,6 +44,7 @@ diesel::table! {
         state_note -> Text,
         report -> Nullable<Text>,
         expires_at -> BigInt,
+        erasure -> Text,
     }
 }
 

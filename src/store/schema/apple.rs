@@ -81,3 +81,26 @@ diesel::table! {
         body -> Text,
     }
 }
+
+diesel::table! {
+    apple_reports (enrollment_id, kind) {
+        enrollment_id -> Text,
+        kind -> Text,
+        at -> BigInt,
+        body -> Text,
+    }
+}
+
+diesel::table! {
+    device_secrets (id) {
+        id -> Text,
+        device_id -> Text,
+        kind -> Text,
+        sealed -> Text,
+        made_at -> BigInt,
+        command_id -> Nullable<Text>,
+        confirmed_at -> Nullable<BigInt>,
+        ended_at -> Nullable<BigInt>,
+        revealed_at -> Nullable<BigInt>,
+    }
+}

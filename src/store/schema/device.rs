@@ -27,6 +27,7 @@ diesel::table! {
         token_id -> Text,
         enrolled_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        cannot -> Text,
     }
 }
 

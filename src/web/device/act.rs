@@ -28,7 +28,7 @@ pub async fn lock(
     clock: Data<Clock>,
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    queue(&by, (&store, &clock), id.into_inner(), &form, Order::Lock).await
+    queue(&by, (&store, &clock), id.into_inner(), &form, Order::lock()).await
 }
 
 #[post("/devices/{id}/backup-commands")]
@@ -106,8 +106,20 @@ fn said(order: &Order, holder: KeyHolder) -> String {
     match order {
         Order::BackUpNow if holder.can_prove() => "Backup queued. A restore test follows automatically.".to_owned(),
         Order::BackUpNow => format!("Backup queued. {CAPPED}"),
-        Order::Lock | Order::Wipe { .. } | Order::RemoveCompanyData | Order::Restore(_) | Order::UndoRestore { .. } => {
-            format!("{} queued.", order.kind().name())
-        }
+        Order::Lock { .. }
+        | Order::Wipe { .. }
+        | Order::RemoveCompanyData
+        | Order::Restore(_)
+        | Order::UndoRestore { .. }
+        | Order::LostModeOn { .. }
+        | Order::LostModeOff
+        | Order::PlaySound
+        | Order::Locate
+        | Order::ClearPasscode
+        | Order::Restart
+        | Order::ShutDown
+        | Order::RotateRecoveryKey
+        | Order::SetRecoveryLock
+        | Order::FetchBypassCode => format!("{} queued.", order.kind().name()),
     }
 }

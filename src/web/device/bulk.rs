@@ -149,7 +149,7 @@ type Desk = (Data<Store>, Data<Clock>, Data<Shared>);
 
 #[post("/devices/lock-commands")]
 pub async fn lock(by: Can<LockDevices>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
-    queue(&LOCK, &by, layout, &desk, &form, Order::Lock).await
+    queue(&LOCK, &by, layout, &desk, &form, Order::lock()).await
 }
 
 #[post("/devices/backup-commands")]

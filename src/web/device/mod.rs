@@ -8,9 +8,13 @@ mod client;
 mod column;
 mod detail;
 mod edit;
+mod inventory;
 mod list;
+mod lost;
 mod messages;
+mod order;
 mod phone;
+mod secret;
 mod show;
 mod strip;
 use domain::role::Permission;
@@ -30,7 +34,7 @@ pub const AREA: Area = Area {
         label: "Devices",
         needs: Some(Permission::ViewDevices),
     }),
-    pages_with_forms: &["/devices/{id}"],
+    pages_with_forms: &["/devices/{id}", "/devices/{id}/orders/{kind}", "/devices/{id}/passcode-clearings"],
     forms: &[
         ("/devices/backup-commands", "/devices"),
         ("/devices/columns", "/devices"),
@@ -39,13 +43,14 @@ pub const AREA: Area = Area {
         ("/devices/{id}/backup-commands", "/devices/{id}"),
         ("/devices/{id}/enrollment-tokens", "/devices/{id}"),
         ("/devices/{id}/lock-commands", "/devices/{id}"),
+        ("/device-secrets/{id}/readings", "/device-secrets/{id}"),
         ("/devices/{id}/removals", "/devices/{id}/edit"),
         ("/devices/{id}/removals/stops", "/devices/{id}"),
         ("/devices/{id}/repository-tokens", "/devices/{id}"),
         ("/devices/{id}/restore-tests", "/devices/{id}"),
         ("/repository-tokens/{id}/revocations", "/devices"),
     ],
-    ..Area::new(routes, &["devices", "repository-tokens"])
+    ..Area::new(routes, &["device-secrets", "devices", "repository-tokens"])
 };
 
 fn routes(config: &mut ServiceConfig) {
@@ -56,6 +61,16 @@ fn routes(config: &mut ServiceConfig) {
         .service(bulk::back_up)
         .service(bulk::prove)
         .service(messages::show)
+        .service(inventory::show)
+        .service(lost::show)
+        .service(order::list)
+        .service(order::show)
+        .service(order::ask)
+        .service(order::show_passcode)
+        .service(order::clear_passcode)
+        .service(secret::list)
+        .service(secret::ask)
+        .service(secret::read)
         .service(show::show)
         .service(act::lock)
         .service(act::back_up)

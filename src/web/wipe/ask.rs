@@ -3,8 +3,8 @@ use crate::auth::{Can, RequestWipe};
 use crate::error::{FieldErrors, Result};
 use crate::service::approval::digest;
 use crate::service::identity::{self, Twins};
-use crate::service::reach;
 use crate::service::wipe::{self, Ask};
+use crate::service::{command, reach};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn, Store};
@@ -22,13 +22,15 @@ use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use clock::Clock;
-use domain::device::Ownership;
+use domain::channel::{Channel, may_order};
+use domain::command::CommandKind;
+use domain::device::{Ownership, Platform};
 use domain::guard::GuardedAct;
 use domain::id::DeviceId;
 use domain::loss::Loss;
 use domain::role::Reach;
 use domain::time::{Time, hours};
-use domain::wipe::{Advice, Facts, WipeAction, WipeReason, WipeState, advice};
+use domain::wipe::{Advice, Erasure, Facts, Obliteration, WipeAction, WipeReason, WipeState, advice};
 use domain::words::counted;
 use serde::Deserialize;
 use std::time::Duration;
@@ -45,9 +47,23 @@ pub struct WipeForm {
     consent: String,
     request_key: String,
     password: String,
+    obliteration: String,
+    keeps_data_plan: String,
+    refuses_proximity_setup: String,
+    returns_to_service: String,
 }
 
 impl WipeForm {
+    /// What was chosen of how the device erases itself; what the page did not offer is not among it.
+    fn erasure(&self) -> Erasure {
+        Erasure {
+            obliteration: Obliteration::parse(&self.obliteration),
+            keeps_data_plan: self.keeps_data_plan == "yes",
+            refuses_proximity_setup: self.refuses_proximity_setup == "yes",
+            returns_to_service: self.returns_to_service == "yes",
+        }
+    }
+
     fn parse(&self, device: DeviceId) -> Result<Ask, FieldErrors> {
         let mut errors = FieldErrors::new();
         let (action, reason) = (WipeAction::parse(&self.action), WipeReason::parse(&self.reason));
@@ -67,6 +83,7 @@ impl WipeForm {
             serial: self.serial.clone(),
             consent: self.consent.clone(),
             request_key: Some(self.request_key.chars().take(80).collect()).filter(|it: &String| !it.is_empty()),
+            erasure: self.erasure(),
         })
     }
 }
@@ -79,6 +96,7 @@ struct Shown {
     open: Option<WipeRequest>,
     hold: Duration,
     twins: Twins,
+    channel: Option<Channel>,
 }
 
 fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown> {
@@ -87,7 +105,8 @@ fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown
     let token = digest(&facts)?;
     let open = store::wipe::open_of_device(conn, id)?;
     let twins = identity::twins(conn, reach, &device)?;
-    Ok(Shown { device, facts, token, open, hold: wipe::hold(conn, now)?, twins })
+    let channel = command::channel(conn, &device)?;
+    Ok(Shown { device, facts, token, open, hold: wipe::hold(conn, now)?, twins, channel })
 }
 
 #[derive(Template)]
@@ -104,6 +123,8 @@ struct NewPage {
     open: Option<WipeRequest>,
     hold: String,
     twins: Twins,
+    /// None if it never enrolled.
+    channel: Option<Channel>,
     form: WipeForm,
     errors: FieldErrors,
 }
@@ -117,6 +138,7 @@ impl NewPage {
             advice: advice(&shown.facts, shown.facts.known.is_heard()),
             hold: hold(shown.hold),
             twins: shown.twins,
+            channel: shown.channel,
             form: WipeForm { request_key: secret::generate("")?, ..form },
             layout,
             device: shown.device,
@@ -129,6 +151,20 @@ impl NewPage {
 
     fn is_personal(&self) -> bool {
         self.facts.ownership == Ownership::Personal
+    }
+
+    /// Whether an order of this kind reaches the device.
+    fn can(&self, kind: CommandKind) -> bool {
+        self.channel.as_ref().is_some_and(|it| may_order(self.device.platform, it, kind).is_ok())
+    }
+
+    /// Whether it is erased by its maker's own means, and not by our agent.
+    fn erases_itself(&self) -> bool {
+        self.channel.as_ref().is_some_and(|it| it.name != Channel::AGENT)
+    }
+
+    fn is_mac(&self) -> bool {
+        self.device.platform == Platform::Macos
     }
 
     fn can_be_asked(&self) -> bool {

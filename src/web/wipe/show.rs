@@ -2,7 +2,7 @@
 use super::{Changed, badge, changed};
 use crate::auth::{Can, SignedIn, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
-use crate::service::{approval, reach, wipe};
+use crate::service::{approval, command, reach, wipe};
 use crate::store::activity::Activity;
 use crate::store::device::Device;
 use crate::store::person::Person;
@@ -19,12 +19,13 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use anyhow::Context;
 use askama::Template;
+use domain::channel::Channel;
 use domain::device::DeviceState;
 use domain::id::WipeRequestId;
 use domain::loss::Loss;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
-use domain::wipe::{Facts, WipeAction, WipeReport, WipeState};
+use domain::wipe::{Erasure, Facts, WipeAction, WipeReport, WipeState};
 
 /// What the page needs from the database.
 struct Shown {
@@ -42,6 +43,10 @@ struct Shown {
     timeline: Vec<Activity>,
     /// How many wipes are released per hour.
     per_hour: i64,
+    /// What was chosen of how the device erases itself.
+    erasure: Erasure,
+    /// Whether it does so by its maker's own means: then it signs no report.
+    erases_itself: bool,
 }
 
 #[derive(Template)]
@@ -138,6 +143,8 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
         requested_today: store::wipe::requested_count(conn, request.requested_by, now - days(1))?,
         timeline: store::wipe::timeline(conn, &request)?,
         per_hour: wipe::limits(conn, now)?.per_hour,
+        erasure: request.erasure()?,
+        erases_itself: command::channel(conn, &device)?.is_some_and(|it| it.name != Channel::AGENT),
         refusal: None,
         may_decide: false,
         request,

@@ -1,5 +1,5 @@
 //! From the profile to a device of ours, and what does not become one.
-use super::World;
+use super::{QUESTIONS, World};
 use crate::support::device::apple::{SimApple, payload};
 use crate::support::device::token;
 use apple::plist::{Read, Value};
@@ -104,7 +104,7 @@ fn an_enrolled_device_enrolls_again_only_with_a_token_for_it_and_gets_no_old_com
     let now = world.now();
     let old = world
         .server
-        .act(move |conn| command::queue(conn, &admin(), &of, Ask { order: &Order::Lock, request_key: None }, now));
+        .act(move |conn| command::queue(conn, &admin(), &of, Ask { order: &Order::lock(), request_key: None }, now));
 
     let profile = phone.profile(&world.token(Ownership::Company));
     let before = phone.identity.take();
@@ -118,7 +118,7 @@ fn an_enrolled_device_enrolls_again_only_with_a_token_for_it_and_gets_no_old_com
     let (again, _) = world.device(&phone);
     assert_eq!((again.id, again.generation), (id, 2));
     let kinds: Vec<_> = phone.talks().into_iter().map(|it| it.kind).collect();
-    assert_eq!(kinds, ["DeviceInformation", "SecurityInfo"]);
+    assert_eq!(kinds, QUESTIONS);
     let old = world.server.read(move |conn| Ok(store::command::find(conn, old.id)?)).unwrap();
     assert_eq!(old.state, CommandState::Expired);
     phone.identity = before;

@@ -154,9 +154,9 @@ fn a_device_is_woken_for_what_waits_and_less_often_while_it_does_not_come() {
     assert_eq!(waker.wakes(&world).done_count, 0, "nothing waits");
 
     let ((device, _), now) = (world.device(&phone), world.now());
-    world
-        .server
-        .act(move |conn| command::queue(conn, &admin(), &device, Ask { order: &Order::Lock, request_key: None }, now));
+    world.server.act(move |conn| {
+        command::queue(conn, &admin(), &device, Ask { order: &Order::lock(), request_key: None }, now)
+    });
     for wait in [0, 1, 2, 4, 8] {
         if wait > 0 {
             world.server.app.clock.advance(minutes(wait) - std::time::Duration::from_secs(1));

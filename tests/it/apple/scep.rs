@@ -59,7 +59,7 @@ fn a_renewed_certificate_keeps_the_queue_and_ends_the_one_before_it() {
     let (of, now) = (device.clone(), world.now());
     world
         .server
-        .act(move |conn| command::queue(conn, &admin(), &of, Ask { order: &Order::Lock, request_key: None }, now));
+        .act(move |conn| command::queue(conn, &admin(), &of, Ask { order: &Order::lock(), request_key: None }, now));
 
     let mut next = Identity::new();
     next.certificate = phone.renewed(&next).unwrap();

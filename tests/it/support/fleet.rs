@@ -135,6 +135,7 @@ pub fn enroll(conn: &mut Conn, device: &Device) {
         token_id: token.unwrap_or_else(|| self::token(conn)),
         enrolled_at: device.enrolled_at,
         ended_at: None,
+        cannot: "{}".to_owned(),
     };
     store::enrollment::insert(conn, &enrollment).unwrap();
     let agent = AgentEnrollment {

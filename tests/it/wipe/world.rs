@@ -207,6 +207,7 @@ impl World {
 /// All of it right.
 pub fn ask(facts: &Facts) -> Ask {
     Ask {
+        erasure: Default::default(),
         device: facts.device_id,
         action: WipeAction::Wipe,
         reason: WipeReason::LostOrStolen,

@@ -228,7 +228,17 @@ pub fn accepted(state: &State) -> Result<Option<(CommandId, CommandKind, Vec<Str
             | CommandKind::Lock
             | CommandKind::BackUpNow
             | CommandKind::Restore
-            | CommandKind::UndoRestore,
+            | CommandKind::UndoRestore
+            | CommandKind::LostModeOn
+            | CommandKind::LostModeOff
+            | CommandKind::PlaySound
+            | CommandKind::Locate
+            | CommandKind::ClearPasscode
+            | CommandKind::Restart
+            | CommandKind::ShutDown
+            | CommandKind::RotateRecoveryKey
+            | CommandKind::SetRecoveryLock
+            | CommandKind::FetchBypassCode,
             _,
         ) => None,
     }))

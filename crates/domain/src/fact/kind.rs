@@ -27,6 +27,12 @@ text_enum! {
         LastCloudBackup = "last_cloud_backup",
         /// Whether its owner told its maker that it belongs to an organisation.
         Supervised = "supervised",
+        /// Whether it is in lost mode.
+        LostMode = "lost_mode",
+        /// Whether its maker's activation lock keeps others from setting it up.
+        ActivationLock = "activation_lock",
+        /// Whether its disk has a recovery key that belongs to it alone.
+        RecoveryKeySet = "recovery_key_set",
     }
 }
 
@@ -56,6 +62,9 @@ impl FactKind {
             Self::CloudBackup => "Backs up to Apple",
             Self::LastCloudBackup => "Last backup, as Apple reports it",
             Self::Supervised => "Supervised",
+            Self::LostMode => "Lost mode",
+            Self::ActivationLock => "Activation lock",
+            Self::RecoveryKeySet => "Recovery key of the disk",
         }
     }
 
@@ -73,7 +82,10 @@ impl FactKind {
             | Self::Changes
             | Self::RootsAway
             | Self::CloudBackup
-            | Self::Supervised => Unit::None,
+            | Self::Supervised
+            | Self::LostMode
+            | Self::ActivationLock
+            | Self::RecoveryKeySet => Unit::None,
         }
     }
 
@@ -88,7 +100,10 @@ impl FactKind {
             | Self::Serial
             | Self::CloudBackup
             | Self::LastCloudBackup
-            | Self::Supervised => true,
+            | Self::Supervised
+            | Self::LostMode
+            | Self::ActivationLock
+            | Self::RecoveryKeySet => true,
             Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => false,
         }
     }
@@ -105,7 +120,10 @@ impl FactKind {
             | Self::RootsAway
             | Self::CloudBackup
             | Self::LastCloudBackup
-            | Self::Supervised => false,
+            | Self::Supervised
+            | Self::LostMode
+            | Self::ActivationLock
+            | Self::RecoveryKeySet => false,
         }
     }
 
@@ -113,7 +131,15 @@ impl FactKind {
     pub(super) fn check(self, value: &FactValue) -> Result<(), String> {
         match (self, value) {
             (Self::Encryption, FactValue::Encryption(it)) => check_text(&it.method),
-            (Self::PasscodeSet | Self::CloudBackup | Self::Supervised, FactValue::Flag(_)) => Ok(()),
+            (
+                Self::PasscodeSet
+                | Self::CloudBackup
+                | Self::Supervised
+                | Self::LostMode
+                | Self::ActivationLock
+                | Self::RecoveryKeySet,
+                FactValue::Flag(_),
+            ) => Ok(()),
             (Self::OsVersion | Self::Model | Self::Serial, FactValue::Text(it)) => check_text(it),
             (Self::FreeBytes | Self::LastCloudBackup, FactValue::Number(it)) if *it < 0 => {
                 Err("not below 0".to_owned())

@@ -15,7 +15,12 @@ fn encryption(state: Encryption, method: &str) -> FactValue {
 fn good(kind: FactKind) -> FactValue {
     match kind {
         FactKind::Encryption => encryption(Encryption::On, "LUKS2"),
-        FactKind::PasscodeSet | FactKind::CloudBackup | FactKind::Supervised => FactValue::Flag(true),
+        FactKind::PasscodeSet
+        | FactKind::CloudBackup
+        | FactKind::Supervised
+        | FactKind::LostMode
+        | FactKind::ActivationLock
+        | FactKind::RecoveryKeySet => FactValue::Flag(true),
         FactKind::OsVersion | FactKind::Model | FactKind::Serial => FactValue::Text("Debian 13".to_owned()),
         FactKind::FreeBytes | FactKind::LastCloudBackup => FactValue::Number(0),
         FactKind::BatteryPercent => FactValue::Number(100),

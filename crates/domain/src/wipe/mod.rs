@@ -4,6 +4,7 @@
 //! which anyone can stop it, the facts are checked again, and once more when the device asks for its commands.
 //! [`Progress`] decides each step; nothing else moves a request.
 mod agreed;
+mod erasure;
 mod progress;
 mod report;
 mod rule;
@@ -11,6 +12,7 @@ mod state;
 mod stop;
 
 pub use agreed::{Difference, EITHER, Facts, Value};
+pub use erasure::{Erasure, Obliteration};
 pub use progress::{Check, Hold, Progress, Verdict};
 pub use report::{WipeReport, WipedRoot};
 pub use rule::{Advice, Asked, Limits, Recent, WipeRefusal, advice, check_form, may_request};

@@ -11,6 +11,7 @@ use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType};
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 const MESSAGE_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.2");
 const SENDER_NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.5");
@@ -45,6 +46,9 @@ pub struct SimApple {
     pub identity: Option<Identity>,
     /// What the server may ask, for the comparison with Apple's schema.
     pub rights: Rights,
+    pub is_supervised: bool,
+    /// The recovery key of a Mac's disk; none while FileVault is off.
+    pub recovery_key: Mutex<Option<String>>,
     pub at: Timestamp,
 }
 
@@ -68,6 +72,8 @@ impl SimApple {
             topic: String::new(),
             identity: None,
             rights: Rights(0),
+            is_supervised: false,
+            recovery_key: Mutex::new(None),
             at: Timestamp::from_millisecond(crate::support::NOW.millis()).unwrap(),
         }
     }
@@ -244,17 +250,52 @@ impl SimApple {
             "DeviceInformation" => format!(
                 "<key>QueryResponses</key><dict><key>OSVersion</key><string>{}</string><key>SerialNumber</key>\
                  <string>{}</string><key>ProductName</key><string>{}</string><key>BatteryLevel</key><real>0.5</real>\
-                 <key>AvailableDeviceCapacity</key><real>32.5</real><key>IsSupervised</key><false/>\
+                 <key>AvailableDeviceCapacity</key><real>32.5</real><key>IsSupervised</key><{}/>\
                  <key>IsCloudBackupEnabled</key><true/><key>LastCloudBackupDate</key><date>2026-11-12T03:04:05Z</date>\
                  </dict>",
-                self.os_version, self.serial, self.product
+                self.os_version, self.serial, self.product, self.is_supervised
             ),
-            "SecurityInfo" => "<key>SecurityInfo</key><dict><key>HardwareEncryptionCaps</key><integer>3</integer>\
-                 <key>PasscodePresent</key><true/></dict>"
+            "SecurityInfo" => self.security(),
+            "ProfileList" => "<key>ProfileList</key><array><dict><key>PayloadIdentifier</key>\
+                 <string>net.holdfast.enrolment</string><key>PayloadDisplayName</key><string>Device management</string>\
+                 <key>IsManaged</key><true/></dict></array>"
                 .to_owned(),
+            "DeviceLocation" => "<key>Latitude</key><real>48.2</real><key>Longitude</key><real>16.37</real>\
+                 <key>HorizontalAccuracy</key><real>12</real>"
+                .to_owned(),
+            "ActivationLockBypassCode" => "<key>ActivationLockBypassCode</key><string>0AAAA-BBBBB</string>".to_owned(),
+            "RotateFileVaultKey" => self.rotates(asked),
             _ => String::new(),
         };
         read(format!("<plist version=\"1.0\"><dict>{inside}</dict></plist>").as_bytes()).unwrap()
+    }
+
+    fn security(&self) -> String {
+        let key = self.recovery_key.lock().unwrap().as_ref().map(|it| {
+            let sealed =
+                BASE64_STANDARD.encode(cms::encrypt(it.as_bytes(), &self.registrar(), Cipher::Aes128).unwrap());
+            format!("<key>FDE_PersonalRecoveryKeyCMS</key><data>{sealed}</data>")
+        });
+        let is_mac = self.product.contains("Mac");
+        let vault = format!(
+            "<key>FDE_Enabled</key><{0}/><key>FDE_HasPersonalRecoveryKey</key><{0}/>{1}",
+            key.is_some(),
+            key.as_deref().unwrap_or_default()
+        );
+        let phone = "<key>HardwareEncryptionCaps</key><integer>3</integer><key>PasscodePresent</key><true/>";
+        format!("<key>SecurityInfo</key><dict>{}</dict>", if is_mac { &vault } else { phone })
+    }
+
+    /// Its disk gets a new key, if the old one is right.
+    fn rotates(&self, asked: &Asked) -> String {
+        let said = asked.command.dictionary("FileVaultUnlock").unwrap().text("Password").unwrap();
+        let mut key = self.recovery_key.lock().unwrap();
+        assert_eq!(Some(said), key.as_deref(), "the disk opens only with its key");
+        let next = format!("NEXT-{said}");
+        let to = Certificate::parse(asked.command.data("ReplyEncryptionCertificate").unwrap()).unwrap();
+        let sealed = BASE64_STANDARD.encode(cms::encrypt(next.as_bytes(), &to, Cipher::Aes128).unwrap());
+        *key = Some(next);
+        format!("<key>RotateResult</key><dict><key>EncryptedNewRecoveryKey</key><data>{sealed}</data></dict>")
     }
 
     /// What an answer asks, checked against Apple's schema; none if there is nothing to do.
@@ -277,7 +318,7 @@ impl SimApple {
     pub fn target(&self) -> Target {
         let system = if self.product.contains("Mac") { System::Macos } else { System::Ios };
         let version = Version::parse(self.os_version).unwrap();
-        Target { system, version, is_supervised: false, is_personal: false, rights: self.rights }
+        Target { system, version, is_supervised: self.is_supervised, is_personal: false, rights: self.rights }
     }
 
     /// Says something, signed.
