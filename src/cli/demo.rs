@@ -26,6 +26,9 @@ pub struct DemoOptions {
     /// How many devices there are; at least those of the scenario
     #[arg(long, value_name = "N", default_value_t = 10)]
     devices: usize,
+    /// Without the simulated iPhones and Mac
+    #[arg(long)]
+    no_apple: bool,
     /// Keep the folder when the demo ends
     #[arg(long)]
     keep: bool,
@@ -43,7 +46,7 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
         data: Some(folder.path.clone()),
         listen: Some(address),
         public_url: Some(format!("http://{address}")),
-        ..Options::default()
+        ..if options.no_apple { Options::default() } else { apple()? }
     })?;
     let _lock = super::serve::take(&folder.path)?;
     let began = Instant::now();
@@ -85,6 +88,17 @@ fn tell(demo: Arc<Demo>, began: Instant) -> JoinHandle<anyhow::Result<()>> {
         demo.end();
         // What a server left undone because it was told to stop is not an error.
         if is_unread.into_inner() { Ok(()) } else { told }
+    })
+}
+
+/// A listener for the simulated Apple devices. They take its address for what it is said to be, and speak to it on loopback.
+fn apple() -> anyhow::Result<Options> {
+    let free = TcpListener::bind("127.0.0.1:0").context("finding a free port for Apple devices")?.local_addr()?;
+    Ok(Options {
+        apple_listen: Some(free),
+        apple_url: Some(format!("https://{free}")),
+        apple_topic: Some("com.apple.mgmt.External.demo".to_owned()),
+        ..Options::default()
     })
 }
 

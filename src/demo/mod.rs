@@ -1,9 +1,10 @@
 //! `holdfast demo`: a console and real agents on scratch folders.
 //!
-//! Nothing here is simulated except what the scenario file names: the agents are those of `holdfast agent`,
+//! Nothing here is simulated except what the scenario file names, and the Apple devices (`demo/apple`), whose names say so: the agents are those of `holdfast agent`,
 //! they back up through the backup door, and the server's own restore tests prove what they stored. The demo
 //! acts on the world only as a person could: it fills folders, changes files, stops an agent, presses buttons,
 //! and flips bytes on the disk.
+pub mod apple;
 mod device;
 mod files;
 pub mod people;
@@ -76,14 +77,24 @@ impl Demo {
     /// # Errors
     /// When a device cannot enroll, or the database cannot be read.
     pub fn run(&self, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+        let phones = apple::enroll(&self.app, &self.world, say)?;
         let devices = self.enroll_all(say)?;
         self.write_summary(&devices)?;
         say(format!("devices enrolled: {}; each one backs up, and each backup is restore-tested", devices.len()));
+        std::thread::scope(|scope| {
+            let living = scope.spawn(|| apple::live(&self.app, &self.world, phones, say));
+            let told = self.tell(&devices, say);
+            let lived = living.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a simulated device panicked")));
+            told.and(lived)
+        })
+    }
+
+    fn tell(&self, devices: &[Running], say: &(dyn Fn(String) + Sync)) -> Result<()> {
         let mut teller = Teller::new(&self.app, &self.world, devices.len());
         let mut is_told = false;
         while !self.app.wake.is_stopping() {
-            teller.look(&devices, say)?;
-            if !is_told && teller.is_done(&devices) {
+            teller.look(devices, say)?;
+            if !is_told && teller.is_done(devices) {
                 is_told = true;
                 say("every story has been told; the devices keep checking in, backing up and being tested".to_owned());
             }

@@ -11,6 +11,7 @@ use crate::store::{self, Conn};
 use anyhow::{Context, Result, anyhow};
 use domain::activity::Actor;
 use domain::by::By;
+use domain::device::Ownership;
 use domain::id::TeamId;
 use domain::policy::Requirement;
 use domain::time::{Time, hours, minutes};
@@ -34,6 +35,7 @@ const SILENT: Duration = minutes(3);
 pub struct World {
     pub accounts: Vec<Account>,
     pub operator: By,
+    pub approver: By,
     teams: BTreeMap<String, (TeamId, bool)>,
 }
 
@@ -48,8 +50,8 @@ impl World {
         app.store
             .act_blocking(move |conn| -> Done<Self> {
                 let (people, accounts) = people.add(conn, now)?;
-                let [owner, operator, ..] = people.as_slice() else {
-                    return Err(anyhow!("the demo has an owner and an operator").into());
+                let [owner, operator, approver, ..] = people.as_slice() else {
+                    return Err(anyhow!("the demo has an owner, an operator and an approver").into());
                 };
                 settings(conn, &owner.actor, now)?;
                 add_policy(conn, owner, "Every device", None, every_device(), now)?;
@@ -58,7 +60,7 @@ impl World {
                     let made = add_team(conn, owner, &team, now)?;
                     teams.insert(team.name, (made, team.backup_every_minutes.is_some()));
                 }
-                Ok(Self { accounts, operator: operator.clone(), teams })
+                Ok(Self { accounts, operator: operator.clone(), approver: approver.clone(), teams })
             })
             .context("making the demo's accounts, teams and policies")
     }
@@ -73,11 +75,19 @@ impl World {
     /// # Errors
     /// When the database refuses.
     pub fn token_for(&self, app: &App, device: &Device) -> Result<String> {
-        let (team, _) = self.teams.get(&device.team).with_context(|| format!("no team {}", device.team))?;
+        self.token(app, (&device.name, &device.team), device.ownership)
+    }
+
+    /// The same for a device of this name and team.
+    ///
+    /// # Errors
+    /// When there is no such team, or the database refuses.
+    pub fn token(&self, app: &App, (name, team): (&str, &str), ownership: Ownership) -> Result<String> {
+        let (team, _) = self.teams.get(team).with_context(|| format!("no team {team}"))?;
         let draft = TokenDraft {
-            name: device.name.clone(),
+            name: name.to_owned(),
             team_id: Some(*team),
-            ownership: device.ownership,
+            ownership,
             use_limit: 1,
             valid_for: hours(1),
             device_id: None,

@@ -175,11 +175,11 @@ async function refusals(it, base, about) {
   }
 }
 
-async function inEachLook(work) {
+export async function inEachLook(work) {
   for (const theme of THEMES) for (const width of WIDTHS) await work({ theme, width });
 }
 
-async function stateOf(browser, demo, role, faults) {
+export async function stateOf(browser, demo, role, faults) {
   const { context, page } = await open(browser, { faults });
   await signIn(page, demo.url, demo.account(role));
   const state = await context.storageState();
@@ -187,7 +187,7 @@ async function stateOf(browser, demo, role, faults) {
   return state;
 }
 
-async function visit({ page, note }, url, { theme, width, album, as = "", status = 200 }) {
+export async function visit({ page, note }, url, { theme, width, album, as = "", status = 200 }) {
   const response = await page.goto(url);
   if (response.status() !== status) note(`${url} answered ${response.status()}`);
   await picture(page, album, `${as} ${status === 200 ? "" : status} ${url.replace(/^\w+:\/\/[^/]*/, "")}`, { theme, width });

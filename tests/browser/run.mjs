@@ -1,7 +1,7 @@
 // Walks a running demo in headless Chromium: every page in both themes and both
 // widths, and every form and flow with JavaScript on and off.
 //
-//   node run.mjs --holdfast ../../target/debug/holdfast [--only setup|lists|pages|acts|flows|walk] [--story WORDS]
+//   node run.mjs --holdfast ../../target/debug/holdfast [--only setup|lists|pages|acts|flows|apple|walk] [--story WORDS]
 //     [--screenshots DIR]  the README's pictures
 //     [--album DIR]        a picture of each page that is looked at
 //     [--story WORDS]      of the walk, only what has these words in its name
@@ -18,6 +18,7 @@ import { checkActs } from "./acts.mjs";
 import { checkFlows } from "./flows.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
 import { checkWalk } from "./walk.mjs";
+import { checkApple } from "./apple.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -112,6 +113,14 @@ try {
         checkStores({ browser, serve, damage: () => damage(demo.data), folder, faults, album }));
       rmSync(folder, { recursive: true });
       rmSync(demo.data, { recursive: true });
+    }
+  }
+  if (wants("apple")) {
+    const demo = await startDemo(options.holdfast, 10, []);
+    try {
+      await step("Apple devices", () => checkApple({ browser, demo, faults, album }));
+    } finally {
+      await demo.stop();
     }
   }
   if (wants("walk")) {

@@ -5,10 +5,11 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-export async function startDemo(program, devices) {
+// `options` says more; unless it is asked for, without the simulated Apple devices, which have pages of their own.
+export async function startDemo(program, devices, options = ["--no-apple"]) {
   const data = mkdtempSync(join(tmpdir(), "holdfast-demo-"));
   const address = `127.0.0.1:${await freePort()}`;
-  const running = run(program, ["demo", "--data", data, "--listen", address, "--devices", String(devices)], data);
+  const running = run(program, ["demo", "--data", data, "--listen", address, "--devices", String(devices), ...options], data);
   await running.saw(/every story has been told/, 180_000);
   const summary = JSON.parse(readFileSync(join(data, "demo.json"), "utf8"));
   const account = (role) => summary.accounts.find((it) => it.role === role);
