@@ -1,4 +1,5 @@
 //! Figures that can be reproduced: `holdfast bench …`.
+pub mod apple;
 pub mod check_in;
 pub mod copy;
 mod device;

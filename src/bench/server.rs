@@ -1,5 +1,6 @@
 //! The server being measured, and how figures are printed.
 use crate::app::App;
+use actix_web::dev::Server;
 use anyhow::Context;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -20,10 +21,18 @@ pub fn serve(app: &App) -> anyhow::Result<(SocketAddr, impl FnOnce())> {
     let listener = app.listener()?;
     let address = listener.local_addr()?;
     let serving = app.clone();
+    Ok((address, run(move || serving.serve(listener))?))
+}
+
+/// Runs a server on its own thread; what is returned stops it.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(start: impl FnOnce() -> anyhow::Result<Server> + Send + 'static) -> anyhow::Result<impl FnOnce()> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || -> anyhow::Result<()> {
         actix_web::rt::System::new().block_on(async move {
-            let server = serving.serve(listener)?;
+            let server = start()?;
             sender.send(server.handle()).context("announcing that the server is running")?;
             Ok(server.await?)
         })
@@ -35,5 +44,5 @@ pub fn serve(app: &App) -> anyhow::Result<(SocketAddr, impl FnOnce())> {
             tracing::error!("the server ended badly");
         }
     };
-    Ok((address, stop))
+    Ok(stop)
 }

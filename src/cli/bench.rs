@@ -6,6 +6,8 @@ use std::process::ExitCode;
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
+    /// Apple devices: enrolments, polls and token updates per second, and what each costs
+    Apple(bench::apple::Args),
     /// Durable signed check-ins per second, with the load generator on the same cores
     CheckIn(bench::check_in::Args),
     /// How fast backups are copied to an S3 server, and plain PUTs of the same bytes
@@ -28,6 +30,7 @@ pub enum BenchCommand {
 /// When something failed: a figure with errors is not a result.
 pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
     match command {
+        BenchCommand::Apple(args) => bench::apple::measure(args)?,
         BenchCommand::CheckIn(args) => bench::check_in::run(args)?,
         BenchCommand::Copy(args) => bench::copy::run(args)?,
         BenchCommand::Door(args) => bench::door::run(args)?,

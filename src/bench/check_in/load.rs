@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// What was spent between two samples, the most first.
-pub(super) fn spent(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+pub(in crate::bench) fn spent(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let spent =
         after.iter().map(|(name, ticks)| (name.clone(), ticks - before.get(name).copied().unwrap_or(0).min(*ticks)));
     let mut spent: Vec<_> = spent.filter(|(_, ticks)| *ticks > 0).collect();
@@ -18,18 +18,18 @@ pub(super) fn spent(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64
 }
 
 /// One run's figures.
-pub(super) struct Run {
+pub(in crate::bench) struct Run {
     took: Duration,
     latencies: Vec<Duration>,
     /// Hundredths of a second of processor time, by thread.
-    pub(super) cpu: Vec<(String, u64)>,
-    pub(super) errors: usize,
-    pub(super) first_error: String,
+    pub(in crate::bench) cpu: Vec<(String, u64)>,
+    pub(in crate::bench) errors: usize,
+    pub(in crate::bench) first_error: String,
 }
 
 impl Run {
     #[expect(clippy::cast_precision_loss, reason = "a figure of four digits")]
-    pub(super) fn rate(&self) -> f64 {
+    pub(in crate::bench) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.took.as_secs_f64()
     }
 
@@ -44,7 +44,7 @@ impl std::fmt::Display for Run {
         let millis = |percent| self.percentile(percent).as_secs_f64() * 1000.0;
         write!(
             f,
-            "{:6.0} check-ins/s, p50 {:5.1} ms, p99 {:5.1} ms, worst {:5.1} ms, {} errors; CPU a check-in:",
+            "{:6.0} a second, p50 {:5.1} ms, p99 {:5.1} ms, worst {:5.1} ms, {} errors; CPU each:",
             self.rate(),
             millis(50),
             millis(99),
@@ -62,7 +62,11 @@ impl std::fmt::Display for Run {
 }
 
 /// Sends all requests over persistent connections, each as soon as the previous one was answered.
-pub(super) fn load(address: SocketAddr, connections: usize, requests: Arc<Vec<Vec<u8>>>) -> anyhow::Result<Run> {
+pub(in crate::bench) fn load(
+    address: SocketAddr,
+    connections: usize,
+    requests: Arc<Vec<Vec<u8>>>,
+) -> anyhow::Result<Run> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut streams = Vec::with_capacity(connections);

@@ -3,7 +3,7 @@
 //! A real server on a loopback port, and a load generator with persistent connections on the same cores. Each
 //! request is signed by its own device before the clock starts, as it would be on the device; each is verified,
 //! written and synced before it is answered.
-mod load;
+pub(in crate::bench) mod load;
 mod request;
 
 use crate::app::App;
