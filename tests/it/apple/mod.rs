@@ -5,6 +5,7 @@ mod escrow;
 mod guard;
 mod identity;
 mod lost;
+mod many;
 mod push;
 mod scep;
 mod wipe;

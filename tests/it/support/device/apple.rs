@@ -91,6 +91,16 @@ impl SimApple {
         assert_eq!(self.says_where().status, 200);
     }
 
+    /// The same with a key that others have too.
+    pub fn enrolls_with(&mut self, token: &str, key: &Identity) {
+        let profile = self.profile(token);
+        self.learns(&profile);
+        let certificate = self.certified(key, &challenge(&profile)).expect("a certificate");
+        self.identity = Some(Identity { certificate, key: PrivateKey::from_pkcs8(&key.key.to_pkcs8()).unwrap() });
+        assert_eq!(self.authenticates().status, 200);
+        assert_eq!(self.says_where().status, 200);
+    }
+
     /// The profile for a token, checked.
     pub fn profile(&self, token: &str) -> Dictionary {
         let answer = self.get(&format!("/apple/enroll/{token}"));
@@ -109,13 +119,17 @@ impl SimApple {
 
     /// Installs a profile: makes a key, and gets a certificate for it.
     pub fn installs(&mut self, profile: &Dictionary) {
-        let mdm = payload(profile, "com.apple.mdm");
-        self.topic = mdm.text("Topic").unwrap().to_owned();
-        self.rights = Rights(u32::try_from(mdm.number("AccessRights").unwrap()).unwrap());
+        self.learns(profile);
         let challenge = challenge(profile);
         let mut identity = Identity::new();
         identity.certificate = self.certified(&identity, &challenge).expect("a certificate");
         self.identity = Some(identity);
+    }
+
+    fn learns(&mut self, profile: &Dictionary) {
+        let mdm = payload(profile, "com.apple.mdm");
+        self.topic = mdm.text("Topic").unwrap().to_owned();
+        self.rights = Rights(u32::try_from(mdm.number("AccessRights").unwrap()).unwrap());
     }
 
     /// Asks for a certificate with a one-time password; none if the server says no.
