@@ -91,7 +91,7 @@ impl CommandKind {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::LostModeOn => {
-                "Nobody can use it until lost mode ends, whatever they know. It shows your note and this number to call, \
+                "Nobody can use it until lost mode ends, whatever they know. It shows your note and the number to call, \
                  and can be asked where it is."
             }
             Self::LostModeOff => "It can be used again with its passcode. Where it was is forgotten here.",

@@ -58,7 +58,9 @@ pub(super) fn details(
     if let Some(attempt) = attempt {
         known("Last backup attempt", layout.zone.full(attempt.tried_at));
     }
-    for kind in [FactKind::PasscodeSet, FactKind::FreeBytes, FactKind::BatteryPercent, FactKind::Changes] {
+    let always = [FactKind::PasscodeSet, FactKind::FreeBytes, FactKind::BatteryPercent];
+    // Only our agent counts what differs.
+    for kind in always.into_iter().chain(agent.map(|_| FactKind::Changes)) {
         let (value, source) = match facts.get(kind) {
             Some(fact) => (fact_value(kind, &fact.value, layout), answer::said(fact, layout)),
             None => ("Unknown".to_owned(), String::new()),
@@ -66,7 +68,14 @@ pub(super) fn details(
         details.push(Detail { name: kind.name(), value, source });
     }
     // Only some channels bring these: of the others it is not unknown, there is none.
-    for kind in [FactKind::Supervised, FactKind::CloudBackup, FactKind::LastCloudBackup] {
+    for kind in [
+        FactKind::Supervised,
+        FactKind::LostMode,
+        FactKind::ActivationLock,
+        FactKind::RecoveryKeySet,
+        FactKind::CloudBackup,
+        FactKind::LastCloudBackup,
+    ] {
         if let Some(fact) = facts.get(kind) {
             let (value, source) = (fact_value(kind, &fact.value, layout), answer::said(fact, layout));
             details.push(Detail { name: kind.name(), value, source });

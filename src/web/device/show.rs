@@ -319,6 +319,11 @@ impl ShowPage {
         self.read.from_copy.point == Some(point.id) && self.proof_of_copy().0.holds()
     }
 
+    /// Whether there is anything to say of its backups: there are some, or there could be.
+    fn has_backups(&self) -> bool {
+        !self.read.points.is_empty() || self.read.can(CommandKind::BackUpNow) || self.read.channel.is_none()
+    }
+
     fn is_enrolled(&self) -> bool {
         self.read.device.state == DeviceState::Enrolled
     }
