@@ -18,6 +18,7 @@ mod manifest;
 mod message;
 mod name;
 mod pack;
+mod plist;
 mod pull;
 mod range;
 mod scep;
@@ -60,6 +61,7 @@ pub const ALL: &[Parser] = parsers![
     message,
     name,
     pack,
+    plist,
     pull,
     range,
     scep,

@@ -3,6 +3,8 @@
 //!
 //! Every device enrolls over the real protocol with a certificate of its own. All share one RSA key, which costs the server
 //! nothing less: it checks each signature. Polls are signed before the clock starts, as they would be on the devices.
+mod hostile;
+
 use crate::app::App;
 use crate::bench::check_in::load::{Run, load, spent};
 use crate::bench::device::add_token;
@@ -99,6 +101,7 @@ fn measure_at(app: &App, door: SocketAddr, args: &Args) -> anyhow::Result<()> {
         args.connections,
         args.count
     ))?;
+    say(&format!("hostile   {}", hostile::worst()?))?;
     let fleet = enroll(app, door, args)?;
     say(&format!("floor     {:.3} CPU ms to check one signature and its certificate, alone", floor(&fleet)? * 1000.0))?;
     say("idle polls")?;
