@@ -5,7 +5,7 @@ use crate::protocol::apple::authority::{Opened, timestamp};
 use crate::store::apple::enrollment::AppleEnrollment;
 use anyhow::Context;
 use apple::cms::{Form, Signer, sign};
-use apple::profile::{Enrollment, Mdm, Name, Scep};
+use apple::profile::{Enrollment, Identity, Mdm, Name, Scep};
 use apple::target::{Rights, System, Target, Version};
 use domain::device::Ownership;
 use domain::time::Time;
@@ -76,12 +76,12 @@ fn profile(
         organization: "Holdfast".to_owned(),
         description: description.to_owned(),
         roots: Vec::new(),
-        scep: Scep {
+        identity: Identity::Scep(Scep {
             name: name("scep", "Device certificate"),
             url: format!("{}/apple/scep", settings.url),
             challenge: challenge.to_owned(),
             subject: enrollment.id.to_string(),
-        },
+        }),
         mdm: Mdm {
             name: name("mdm", "Device management"),
             server_url: format!("{}/apple/mdm", settings.url),
