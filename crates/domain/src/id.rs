@@ -87,7 +87,7 @@ ids! {
     CommandId, WipeRequestId, RestoreId, RecoveryKeyId, TeamKeyId, ContentReadId,
     ActivityId, MailId,
     RetentionChangeId, HoldId, PruneId,
-    AppleEnrollmentId,
+    AppleEnrollmentId, AppleOrderId,
 }
 
 #[cfg(test)]

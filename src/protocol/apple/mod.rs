@@ -1,4 +1,5 @@
 //! Apple's device management protocol, on a listener of its own: a browser that is asked for a certificate would ask its user.
+mod acme;
 mod answer;
 mod authority;
 mod check_in;
@@ -8,6 +9,7 @@ mod enroll;
 mod fault;
 mod identity;
 mod message;
+mod nonce;
 mod profile;
 mod push;
 mod received;
@@ -36,6 +38,7 @@ pub fn routes(config: &mut ServiceConfig) {
                     .route(actix_web::web::post().to(message::receive)),
             )
             .service(scep.route(actix_web::web::get().to(scep::answer)).route(actix_web::web::post().to(scep::answer)))
+            .configure(acme::routes)
             .route("/enroll/{token}", actix_web::web::get().to(enroll::profile)),
     );
     config.default_service(route().to(fault::nothing_here));

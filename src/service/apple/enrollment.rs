@@ -10,6 +10,7 @@ use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
 use domain::activity::{Action, Object, Via};
+use domain::certification::Certification;
 use domain::channel::Channel;
 use domain::command::CommandKind;
 use domain::device::{Ownership, Platform};
@@ -55,7 +56,7 @@ impl<F: Fn(Ownership) -> i64> Rights for F {
 pub fn begin(
     conn: &mut Conn,
     token: &str,
-    topic: &str,
+    (topic, certification): (&str, Certification),
     rights: &dyn Rights,
     now: Time,
 ) -> Result<std::result::Result<Begun, TokenRefusal>> {
@@ -85,6 +86,7 @@ pub fn begin(
         push_due_at: now,
         push_tries: 0,
         ended_at: None,
+        certification,
     };
     store::apple::enrollment::insert(conn, &enrollment)?;
     let challenge = challenge(conn, enrollment.id, now)?;

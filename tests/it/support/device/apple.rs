@@ -103,13 +103,18 @@ impl SimApple {
 
     /// Installs a profile: makes a key, and gets a certificate for it.
     pub fn installs(&mut self, profile: &Dictionary) {
-        let mdm = payload(profile, "com.apple.mdm");
-        self.topic = mdm.text("Topic").unwrap().to_owned();
-        self.rights = Rights(u32::try_from(mdm.number("AccessRights").unwrap()).unwrap());
+        self.reads(profile);
         let challenge = challenge(profile);
         let mut identity = Identity::new();
         identity.certificate = self.certified(&identity, &challenge).expect("a certificate");
         self.identity = Some(identity);
+    }
+
+    /// Takes from a profile how it is managed.
+    pub fn reads(&mut self, profile: &Dictionary) {
+        let mdm = payload(profile, "com.apple.mdm");
+        self.topic = mdm.text("Topic").unwrap().to_owned();
+        self.rights = Rights(u32::try_from(mdm.number("AccessRights").unwrap()).unwrap());
     }
 
     /// Asks for a certificate with a one-time password; none if the server says no.
