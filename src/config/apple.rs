@@ -1,8 +1,9 @@
 //! The settings of the listener for Apple devices.
 use super::{Options, check_url};
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How this server is an Apple MDM server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct AppleSettings {
     pub trusted_proxies: Vec<IpAddr>,
     /// PEM file with the push certificate and its key; without it, no device is woken.
     pub push_certificate: Option<PathBuf>,
+    /// Whether profiles are handed out with which a device is attested.
+    pub offers_acme: bool,
+    /// Certificates in PEM of those who may attest devices; none is Apple's own.
+    pub attestation_root: Option<String>,
     /// Where Apple's push service is; without a trailing slash.
     pub push_url: String,
 }
@@ -55,11 +60,17 @@ impl AppleSettings {
             topic,
             takes_weak_scep: options.apple_weak_scep.unwrap_or(true),
             certificate_header: options.apple_certificate_header.clone(),
+            offers_acme: options.apple_acme.unwrap_or(false),
+            attestation_root: options.apple_attestation_root.as_deref().map(attestation_root).transpose()?,
             push_certificate: options.apple_push_certificate.clone(),
             push_url: check_url("apple-push-url", options.apple_push_url.as_deref().unwrap_or(PUSH_URL))?,
             trusted_proxies: options.trusted_proxy.iter().flatten().map(IpAddr::to_canonical).collect(),
         }))
     }
+}
+
+fn attestation_root(file: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(file).with_context(|| format!("reading apple-attestation-root, {}", file.display()))
 }
 
 #[cfg(test)]
@@ -78,12 +89,14 @@ mod tests {
         let url = "apple_url = \"https://devices.example.org/\"";
         let whole = of(&format!("{listen}\n{topic}\n{url}")).unwrap().unwrap();
         assert_eq!((whole.url.as_str(), whole.takes_weak_scep), ("https://devices.example.org", true));
+        assert_eq!((whole.offers_acme, whole.attestation_root), (false, None));
         for wrong in [
             url.to_owned(),
             listen.to_owned(),
             format!("{listen}\n{url}"),
             format!("{listen}\n{topic}\napple_url = \"http://devices.example.org\""),
             format!("{listen}\n{url}\napple_topic = \"org.example\""),
+            format!("{listen}\n{url}\n{topic}\napple_attestation_root = \"/nowhere\""),
         ] {
             assert!(of(&wrong).is_err(), "{wrong}");
         }

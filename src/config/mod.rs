@@ -65,6 +65,12 @@ pub struct Options {
     /// Whether Apple devices may ask for certificates with SHA-1 and DES [default: true]
     #[arg(long, value_name = "BOOL", env = "HOLDFAST_APPLE_WEAK_SCEP", num_args = 0..=1, default_missing_value = "true")]
     pub apple_weak_scep: Option<bool>,
+    /// Whether Apple devices may enroll with a certificate for which Apple attests the device and its key [default: false]
+    #[arg(long, value_name = "BOOL", env = "HOLDFAST_APPLE_ACME", num_args = 0..=1, default_missing_value = "true")]
+    pub apple_acme: Option<bool>,
+    /// PEM file with the roots of who may attest Apple devices [default: Apple’s own]
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_ATTESTATION_ROOT")]
+    pub apple_attestation_root: Option<PathBuf>,
     /// The header in which a --trusted-proxy passes on the certificate of an Apple device
     #[arg(long, value_name = "NAME", env = "HOLDFAST_APPLE_CERTIFICATE_HEADER")]
     pub apple_certificate_header: Option<String>,
@@ -167,6 +173,8 @@ impl Options {
             apple_push_certificate: self.apple_push_certificate.or(file.apple_push_certificate),
             apple_push_url: self.apple_push_url.or(file.apple_push_url),
             apple_weak_scep: self.apple_weak_scep.or(file.apple_weak_scep),
+            apple_acme: self.apple_acme.or(file.apple_acme),
+            apple_attestation_root: self.apple_attestation_root.or(file.apple_attestation_root),
             apple_certificate_header: self.apple_certificate_header.or(file.apple_certificate_header),
             blobs: self.blobs.or(file.blobs),
             proof_key: self.proof_key.or(file.proof_key),

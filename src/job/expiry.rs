@@ -23,6 +23,7 @@ const KEEP: Duration = minutes(10);
 pub fn run_once(store: &Store, now: Time) -> Result<Summary> {
     store.write_blocking(move |conn| store::request_id::prune(conn, now - KEEP))?;
     store.write_blocking(move |conn| store::apple::enrollment::end_unused(conn, now - FORGET_UNUSED, now))?;
+    store.write_blocking(move |conn| store::apple::order::prune(conn, now))?;
     // Checked first without the lock for acts: most runs find nothing.
     let overdue = store.read_blocking(|conn| store::command::overdue(conn, now, 1))?;
     if overdue.is_empty() {

@@ -3,6 +3,7 @@
 //!
 //! Source: Apple's own machine-readable schema, `apple/device-management` on GitHub (MIT), release of iOS 18.1 and macOS
 //! 15.1.
+pub mod acme;
 pub mod certificate;
 pub mod cms;
 pub mod command;

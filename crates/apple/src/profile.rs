@@ -9,6 +9,12 @@ use crate::target::{Rights, Target, Version};
 const KEY_BITS: i64 = 2048;
 /// For signatures (1), and for what is sent encrypted to the device (4).
 const KEY_USAGE: i64 = 5;
+/// The larger of the two curves that secure processors have.
+const CURVE_BITS: i64 = 384;
+/// In the usage of a key.
+const SIGNATURES: i64 = 1;
+/// `id-kp-clientAuth`.
+const CLIENT_AUTHENTICATION: &str = "1.3.6.1.5.5.7.3.2";
 
 /// What tells one profile or payload from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +36,26 @@ pub struct Scep {
     pub challenge: String,
     /// What the request asks to be called. The server writes its own.
     pub subject: String,
+}
+
+/// How a device gets that certificate together with Apple's word for the device and its key: iOS 16, and macOS 14 on
+/// Apple's own processors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    pub name: Name,
+    /// `https://…`, the server's directory.
+    pub directory_url: String,
+    /// Good once, for this enrolment.
+    pub client_identifier: String,
+    /// What the request asks to be called. The server writes its own.
+    pub subject: String,
+}
+
+/// How a device gets the certificate that shows who it is: one of the two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    Scep(Scep),
+    Acme(Acme),
 }
 
 /// How a device is managed.
@@ -58,7 +84,7 @@ pub struct Enrollment {
     pub description: String,
     /// Certificates (DER) that the device trusts from then on: of the server, where it is not one that everybody trusts.
     pub roots: Vec<(Name, Vec<u8>)>,
-    pub scep: Scep,
+    pub identity: Identity,
     pub mdm: Mdm,
 }
 
@@ -70,11 +96,44 @@ impl Enrollment {
     pub fn bytes(&self, target: &Target) -> Result<Vec<u8>, PlistFault> {
         // The certificate comes first: what follows names it.
         let roots = self.roots.iter().map(|(name, der)| certificate(name, "com.apple.security.root", der));
-        let payloads = roots.chain([self.scep.payload(), self.mdm.payload(&self.scep.name, target)]);
+        let payloads = roots.chain([self.identity.payload(), self.mdm.payload(self.identity.name(), target)]);
         let mut profile = profile(&self.name, payloads.collect());
         set(&mut profile, "PayloadOrganization", text(&self.organization));
         set(&mut profile, "PayloadDescription", text(&self.description));
         write(profile)
+    }
+}
+
+impl Identity {
+    fn name(&self) -> &Name {
+        match self {
+            Self::Scep(it) => &it.name,
+            Self::Acme(it) => &it.name,
+        }
+    }
+
+    fn payload(&self) -> Dictionary {
+        match self {
+            Self::Scep(it) => it.payload(),
+            Self::Acme(it) => it.payload(),
+        }
+    }
+}
+
+impl Acme {
+    fn payload(&self) -> Dictionary {
+        let mut payload = payload(&self.name, "com.apple.security.acme");
+        set(&mut payload, "DirectoryURL", text(&self.directory_url));
+        set(&mut payload, "ClientIdentifier", text(&self.client_identifier));
+        set(&mut payload, "Subject", subject(&self.subject));
+        // The key stays in the secure processor, which takes this kind of key only.
+        set(&mut payload, "HardwareBound", Value::Boolean(true));
+        set(&mut payload, "KeyType", text("ECSECPrimeRandom"));
+        set(&mut payload, "KeySize", number(CURVE_BITS));
+        set(&mut payload, "Attest", Value::Boolean(true));
+        set(&mut payload, "UsageFlags", number(SIGNATURES));
+        set(&mut payload, "ExtendedKeyUsage", Value::Array(vec![text(CLIENT_AUTHENTICATION)]));
+        payload
     }
 }
 

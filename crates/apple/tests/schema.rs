@@ -5,7 +5,7 @@ use holdfast_apple::command::{
 };
 use holdfast_apple::declaration::{Declared, subscriptions};
 use holdfast_apple::plist::{Dictionary, Value, read};
-use holdfast_apple::profile::{Enrollment, FileVault, Mdm, Name, Scep, profile};
+use holdfast_apple::profile::{Acme, Enrollment, FileVault, Identity, Mdm, Name, Scep, profile};
 use holdfast_apple::schema::{
     Limit, Schema, check_command, check_declaration, check_payload, check_profile, check_protocol,
 };
@@ -179,12 +179,12 @@ fn enrollment(managed_account: Option<&str>) -> Enrollment {
         organization: "Example & Sons".to_owned(),
         description: "Your employer manages this device".to_owned(),
         roots: vec![(name("root", '1'), vec![0x30, 0])],
-        scep: Scep {
+        identity: Identity::Scep(Scep {
             name: name("scep", '2'),
             url: "https://mdm.example.org/apple/scep".to_owned(),
             challenge: "once".to_owned(),
             subject: "device".to_owned(),
-        },
+        }),
         mdm: Mdm {
             name: name("mdm", '3'),
             server_url: "https://mdm.example.org/apple/connect".to_owned(),
@@ -221,9 +221,26 @@ fn each_enrolment_profile_is_what_the_schema_allows() {
     }
     let mut bad = enrollment(None);
     bad.mdm.server_url = "http://mdm.example.org".to_owned();
-    bad.scep.name.uuid = "1".to_owned();
+    if let Identity::Scep(it) = &mut bad.identity {
+        it.name.uuid = "1".to_owned();
+    }
     let profile = read(&bad.bytes(&NEW_PHONE).unwrap()).unwrap();
     assert_eq!(faults(&profile, &NEW_PHONE).len(), 2, "{:?}", faults(&profile, &NEW_PHONE));
+}
+
+#[test]
+fn a_profile_with_attestation_is_what_the_schema_allows_since_ios_16() {
+    let acme = Acme {
+        name: name("acme", '2'),
+        directory_url: "https://mdm.example.org/apple/acme/directory".to_owned(),
+        client_identifier: "once".to_owned(),
+        subject: "device".to_owned(),
+    };
+    let profile = Enrollment { identity: Identity::Acme(acme), ..enrollment(None) };
+    let of = |target: &Target| faults(&read(&profile.bytes(target).unwrap()).unwrap(), target);
+    assert_eq!((of(&NEW_PHONE), of(&NEW_MAC)), (Vec::new(), Vec::new()));
+    assert!(!of(&Target { version: Version(15, 8, 0), ..NEW_PHONE }).is_empty());
+    assert!(!of(&Target { version: Version(13, 0, 0), ..NEW_MAC }).is_empty());
 }
 
 #[test]

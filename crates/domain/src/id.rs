@@ -87,7 +87,7 @@ ids! {
     CommandId, WipeRequestId, RestoreId, RecoveryKeyId, TeamKeyId, ContentReadId,
     ActivityId, MailId,
     RetentionChangeId, HoldId, PruneId,
-    AppleEnrollmentId, DeviceSecretId,
+    AppleEnrollmentId, AppleOrderId, DeviceSecretId,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod activity;
 pub mod backup;
 pub mod baseline;
 pub mod by;
+pub mod certification;
 pub mod channel;
 pub mod command;
 pub mod consent;

@@ -2,6 +2,7 @@
 //! carries none of it.
 use crate::account::{LinkPurpose, UserState};
 use crate::activity::{Action, ActorKind, Outcome, Via};
+use crate::certification::{Certification, OrderState};
 use crate::command::{CommandKind, CommandState};
 use crate::content::{ReadKind, ReadOutcome};
 use crate::continuity::Doubt;
@@ -55,6 +56,7 @@ text! {
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict, UndoState,
     SecretKind, InventoryKind, Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
     GuardedAct, KeyHolder, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
+    Certification, OrderState,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

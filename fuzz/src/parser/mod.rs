@@ -3,6 +3,7 @@
 //! libFuzzer runs them (`fuzz/run`), and so does every `cargo test`, on the seeds and some changes to them
 //! (`tests/it/fuzz.rs`).
 mod access_list;
+mod acme;
 mod baton;
 mod certificate;
 mod cms;
@@ -46,6 +47,7 @@ macro_rules! parsers {
 /// Every parser of what devices and strangers send.
 pub const ALL: &[Parser] = parsers![
     access_list,
+    acme,
     baton,
     certificate,
     cms,

@@ -2,15 +2,16 @@
 use crate::error::Result;
 use crate::service;
 use crate::service::apple::authority::Sealer;
+use crate::service::apple::certificate::{self, Issued};
 use crate::store::apple::authority::AppleAuthority;
 use crate::store::device_secret::DeviceSecret;
 use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
-use apple::certificate::{Authority, Registrar, Validity};
+use apple::certificate::{Authority, Leaf, PublicKey, Registrar, Validity};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::device_secret::SecretKind;
-use domain::id::DeviceId;
+use domain::id::{AppleEnrollmentId, DeviceId};
 use domain::time::{Time, days};
 use jiff::Timestamp;
 use secret::cipher::Cipher;
@@ -51,6 +52,27 @@ impl Opened {
             authority: authority.context("reading the Apple authority")?,
             registrar: registrar.context("reading the Apple registrar")?,
             cipher,
+        })
+    }
+
+    /// Makes the certificate of an enrolment for a key: it is called by the enrolment's id, whatever the request asked for.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn certify(&self, id: AppleEnrollmentId, public_key: &PublicKey, now: Time) -> Result<Issued> {
+        let leaf = Leaf {
+            public_key,
+            common_name: id.as_str(),
+            organization: None,
+            names: &[],
+            validity: Validity { from: timestamp(now)?, until: timestamp(now + certificate::LIFE)? },
+        };
+        let made = self.authority.issue_leaf(&leaf).context("making a certificate")?;
+        Ok(Issued {
+            fingerprint: hex::encode(made.fingerprint()),
+            serial: hex::encode(made.serial()),
+            not_after: now + certificate::LIFE,
+            der: made.der().to_vec(),
         })
     }
 

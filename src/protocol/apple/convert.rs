@@ -1,7 +1,8 @@
 //! From Apple's words to what the server works with.
 use crate::error::{Error, Result};
 use crate::service::apple::enrollment::Introduction;
-use apple::message::{Cause, Identity};
+use crate::service::apple::identity::{Claim, Claimed};
+use apple::message::{Cause, CheckIn, Content, Identity, Message};
 use apple::plist::{Dictionary, Read};
 use domain::device::{Encryption, Platform};
 use domain::fact::{EncryptionFact, FactKind, FactValue, Reported};
@@ -31,6 +32,16 @@ pub fn introduction(said: &Identity) -> Result<Introduction> {
         serial: said.serial_number.clone(),
         os_version: os_version(platform, &said.os_version),
     })
+}
+
+/// Who a message says it is from.
+pub fn claim(message: &Message) -> Claim {
+    let name = message.speaker.name.as_str().to_owned();
+    let Content::CheckIn(CheckIn::Authenticate(said)) = &message.content else { return Claim { name, hardware: None } };
+    // Apple attests another identifier of a Mac than the one by which it calls itself.
+    let is_mac = introduction(said).is_ok_and(|it| it.platform == Platform::Macos);
+    let udid = (!is_mac).then(|| name.clone());
+    Claim { hardware: Some(Claimed { serial: said.serial_number.clone(), udid }), name }
 }
 
 fn os_version(platform: Platform, said: &str) -> String {

@@ -6,7 +6,7 @@ use crate::protocol::apple::fault::Fault;
 use crate::protocol::apple::received::Received;
 use crate::protocol::apple::redact::without_secrets;
 use crate::protocol::apple::shared::Door;
-use crate::protocol::apple::{check_in, command, identity};
+use crate::protocol::apple::{check_in, command, convert, identity};
 use crate::service::apple::identity::{IdentityRefusal, Known, recognise, refused};
 use crate::service::apple::log::{self, Line};
 use crate::store::Conn;
@@ -28,12 +28,12 @@ pub async fn receive(
     // Who sends it comes before what it says.
     let certificate = identity::of(&request, &body, &door)?;
     let message = Message::parse(&body).map_err(Fault::bad)?;
-    let (fingerprint, name) = (hex::encode(certificate.fingerprint()), message.speaker.name.as_str().to_owned());
+    let (fingerprint, claim) = (hex::encode(certificate.fingerprint()), convert::claim(&message));
     let address = address(&request, &config);
     let received = Received { door: Door::clone(&door), message, address, now: door.now() };
     let (now, is_act, kept, from) =
         (received.now, is_act(&received.message), without_secrets(&body), received.address.clone());
-    let (by, of) = (fingerprint.clone(), name.clone());
+    let (by, of) = (fingerprint.clone(), claim.clone());
     let work = move |conn: &mut Conn| match recognise(conn, &by, &of, now)? {
         Ok(known) => answer(conn, &received, known, kept).map(Ok),
         Err(refusal) => Ok(Err(refusal)),
@@ -45,8 +45,9 @@ pub async fn receive(
     match answered {
         Ok(answer) => Ok(answer.response()),
         Err(refusal) => {
-            if refusal == IdentityRefusal::OtherDevice && door.is_news(&fingerprint, now) {
-                door.store().act(move |conn| refused(conn, &fingerprint, &name, &from, now)).await?;
+            let is_misuse = matches!(refusal, IdentityRefusal::OtherDevice | IdentityRefusal::NotAttested);
+            if is_misuse && door.is_news(&fingerprint, now) {
+                door.store().act(move |conn| refused(conn, &fingerprint, &claim, &from, now)).await?;
             }
             Err(refusal.into())
         }

@@ -1,5 +1,6 @@
 //! Apple's device management protocol, on a listener of its own: a browser that is asked for a certificate would ask its user.
 mod ability;
+mod acme;
 mod answer;
 mod authority;
 mod check_in;
@@ -11,6 +12,7 @@ mod fault;
 mod identity;
 mod inventory;
 mod message;
+mod nonce;
 mod order;
 mod profile;
 mod push;
@@ -40,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig) {
                     .route(actix_web::web::post().to(message::receive)),
             )
             .service(scep.route(actix_web::web::get().to(scep::answer)).route(actix_web::web::post().to(scep::answer)))
+            .configure(acme::routes)
             .route("/enroll/{token}", actix_web::web::get().to(enroll::profile)),
     );
     config.default_service(route().to(fault::nothing_here));

@@ -1,12 +1,14 @@
 //! The profile with which a device enrolls, and with which it gets its next certificate.
 use crate::config::AppleSettings;
 use crate::error::Result;
+use crate::protocol::apple::acme;
 use crate::protocol::apple::authority::{Opened, timestamp};
 use crate::store::apple::enrollment::AppleEnrollment;
 use anyhow::Context;
 use apple::cms::{Form, Signer, sign};
-use apple::profile::{Enrollment, Mdm, Name, Scep};
+use apple::profile::{Acme, Enrollment, Identity, Mdm, Name, Scep};
 use apple::target::{Rights, System, Target, Version};
+use domain::certification::Certification;
 use domain::device::Ownership;
 use domain::time::Time;
 
@@ -39,7 +41,7 @@ pub fn signed(
     now: Time,
 ) -> Result<Vec<u8>> {
     let profile = profile(settings, enrollment, ownership, challenge);
-    // What is in it is the same on every system.
+    // Either form is the same on every system that knows it.
     let target = Target {
         system: System::Ios,
         version: Version(15, 0, 0),
@@ -76,12 +78,7 @@ fn profile(
         organization: "Holdfast".to_owned(),
         description: description.to_owned(),
         roots: Vec::new(),
-        scep: Scep {
-            name: name("scep", "Device certificate"),
-            url: format!("{}/apple/scep", settings.url),
-            challenge: challenge.to_owned(),
-            subject: enrollment.id.to_string(),
-        },
+        identity: identity(settings, enrollment, &name, challenge),
         mdm: Mdm {
             name: name("mdm", "Device management"),
             server_url: format!("{}/apple/mdm", settings.url),
@@ -91,6 +88,29 @@ fn profile(
             signs_messages: true,
             managed_account: None,
         },
+    }
+}
+
+fn identity(
+    settings: &AppleSettings,
+    enrollment: &AppleEnrollment,
+    name: &dyn Fn(&str, &str) -> Name,
+    challenge: &str,
+) -> Identity {
+    let (challenge, subject) = (challenge.to_owned(), enrollment.id.to_string());
+    match enrollment.certification {
+        Certification::Scep => Identity::Scep(Scep {
+            name: name("scep", "Device certificate"),
+            url: format!("{}/apple/scep", settings.url),
+            challenge,
+            subject,
+        }),
+        Certification::Acme => Identity::Acme(Acme {
+            name: name("acme", "Device certificate"),
+            directory_url: acme::directory_url(settings),
+            client_identifier: challenge,
+            subject,
+        }),
     }
 }
 

@@ -3,13 +3,12 @@ use crate::error::Error;
 use crate::protocol::apple::authority::{Opened, timestamp};
 use crate::protocol::apple::fault::Fault;
 use crate::protocol::apple::shared::Door;
-use crate::service::apple::certificate::{Entitled, Issued, LIFE, issue};
+use crate::service::apple::certificate::{Entitled, issue};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use anyhow::{Context, anyhow};
-use apple::certificate::{AlternativeName, Certificate, Leaf, Validity};
+use apple::certificate::Certificate;
 use apple::scep::{FailInfo, Kind, Message, Operation, Outcome, Request, authority_certificates, capabilities, reply};
-use domain::id::AppleEnrollmentId;
 use domain::time::Time;
 
 /// Answers a request of a SCEP client.
@@ -80,23 +79,9 @@ fn entitled(opened: &Opened, message: &Message, request: &Request, now: Time) ->
 fn certify(door: &Door, entitled: &Entitled, request: &Request, now: Time) -> Result<Option<Certificate>, Fault> {
     let (owned, entitled, key) = (door.clone(), entitled.clone(), request.public_key.clone());
     let der = door.store().write_blocking(move |conn| {
-        let make = |id: AppleEnrollmentId| {
+        let make = |id| {
             let opened = owned.opened().map_err(|fault| anyhow!("{fault}"))?;
-            let leaf = Leaf {
-                public_key: &key,
-                // Ours: what the request asks to be called is not read.
-                common_name: id.as_str(),
-                organization: None,
-                names: &[] as &[AlternativeName],
-                validity: Validity { from: timestamp(now)?, until: timestamp(now + LIFE)? },
-            };
-            let made = opened.authority.issue_leaf(&leaf).context("making a certificate")?;
-            Ok(Issued {
-                fingerprint: hex::encode(made.fingerprint()),
-                serial: hex::encode(made.serial()),
-                not_after: now + LIFE,
-                der: made.der().to_vec(),
-            })
+            opened.certify(id, &key, now)
         };
         issue(conn, &entitled, make, now)
     })?;

@@ -3,10 +3,13 @@ use crate::config::AppleSettings;
 use crate::error::Error;
 use crate::protocol::apple::authority::Opened;
 use crate::protocol::apple::fault::Fault;
+use crate::protocol::apple::nonce::Nonces;
 use crate::service::apple::authority::Sealer;
 use crate::service::device_secret::Unsealer;
 use crate::store::Store;
 use crate::store::device_secret::DeviceSecret;
+use anyhow::Context;
+use apple::acme::Roots;
 use apple::certificate::Strength;
 use clock::Clock;
 use domain::time::{Time, hours};
@@ -30,13 +33,26 @@ struct Inner {
     settings: AppleSettings,
     /// None if its key cannot be opened.
     opened: Option<Opened>,
+    /// Whose word is believed about devices.
+    roots: Roots,
+    nonces: Nonces,
     /// Certificates that were used in another's name, and when that was last written down.
     noted: Mutex<HashMap<String, Time>>,
 }
 
 impl Door {
     /// With the authority of the database, which is made if there is none.
-    pub fn open(store: &Store, clock: &Clock, settings: AppleSettings, sealer: Option<&dyn Sealer>) -> Self {
+    ///
+    /// # Errors
+    /// When the roots of attestations cannot be read, or there is no randomness.
+    pub fn open(
+        store: &Store,
+        clock: &Clock,
+        settings: AppleSettings,
+        sealer: Option<&dyn Sealer>,
+    ) -> anyhow::Result<Self> {
+        let roots = settings.attestation_root.as_deref().map_or_else(Roots::of_apple, Roots::parse);
+        let roots = roots.context("reading the roots of attestations (apple-attestation-root)")?;
         let opened = match sealer {
             Some(sealer) => Opened::of(store, sealer, clock.now()).map_err(|error| {
                 tracing::error!(?error, "the authority for Apple devices cannot be opened: they are not served");
@@ -46,9 +62,9 @@ impl Door {
                 Err(())
             }
         };
-        let noted = Mutex::default();
-        let inner = Inner { store: store.clone(), clock: clock.clone(), settings, opened: opened.ok(), noted };
-        Self(Arc::new(inner))
+        let (opened, noted, nonces) = (opened.ok(), Mutex::default(), Nonces::new()?);
+        let (store, clock) = (store.clone(), clock.clone());
+        Ok(Self(Arc::new(Inner { store, clock, settings, opened, roots, nonces, noted })))
     }
 
     pub fn store(&self) -> &Store {
@@ -61,6 +77,14 @@ impl Door {
 
     pub fn settings(&self) -> &AppleSettings {
         &self.0.settings
+    }
+
+    pub fn roots(&self) -> &Roots {
+        &self.0.roots
+    }
+
+    pub fn nonces(&self) -> &Nonces {
+        &self.0.nonces
     }
 
     /// What clients may use that ask for certificates.

@@ -2,7 +2,9 @@
 use crate::error::Result;
 use crate::service::apple::identity;
 use crate::store::apple::certificate::AppleCertificate;
+use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::{self, Conn};
+use domain::certification::Certification;
 use domain::id::AppleEnrollmentId;
 use domain::time::{Time, days};
 use std::time::Duration;
@@ -18,8 +20,26 @@ pub const RENEW_BEFORE: Duration = days(60);
 pub enum Entitled {
     /// What the one-time password hashes to.
     Challenge(String),
+    /// The same, with Apple's word for the device.
+    Attested { challenge: String, hardware: Hardware },
     /// The SHA-256 of a certificate whose key the sender has, hex.
     Holder(String),
+}
+
+/// Which device Apple says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hardware {
+    pub serial: String,
+    pub udid: String,
+}
+
+impl Entitled {
+    fn hardware(&self) -> Option<&Hardware> {
+        match self {
+            Self::Attested { hardware, .. } => Some(hardware),
+            Self::Challenge(_) | Self::Holder(_) => None,
+        }
+    }
 }
 
 /// A certificate that was just made.
@@ -42,17 +62,17 @@ pub fn issue(
     make: impl FnOnce(AppleEnrollmentId) -> Result<Issued>,
     now: Time,
 ) -> Result<Option<Vec<u8>>> {
-    let id = match entitled {
-        Entitled::Challenge(hash) => store::apple::challenge::take(conn, hash, now)?,
-        Entitled::Holder(fingerprint) => store::apple::certificate::find(conn, fingerprint)?
-            .filter(|(certificate, _)| certificate.revoked_at.is_none())
-            .map(|(_, enrollment)| enrollment.id),
-    };
-    let Some(enrollment) = id.map(|it| store::apple::enrollment::find(conn, it)).transpose()?.flatten() else {
+    let Some(enrollment) = enrollment(conn, entitled, now)? else { return Ok(None) };
+    if !identity::stands(conn, &enrollment)? || !is_shown(conn, &enrollment, entitled.hardware())? {
         return Ok(None);
-    };
-    if !identity::stands(conn, &enrollment)? {
-        return Ok(None);
+    }
+    match entitled {
+        Entitled::Challenge(hash) | Entitled::Attested { challenge: hash, .. } => {
+            if !store::apple::challenge::take(conn, hash, now)? {
+                return Ok(None);
+            }
+        }
+        Entitled::Holder(_) => {}
     }
     let issued = make(enrollment.id)?;
     let certificate = AppleCertificate {
@@ -63,7 +83,33 @@ pub fn issue(
         not_after: issued.not_after,
         used_at: None,
         revoked_at: None,
+        attested_serial: entitled.hardware().map(|it| it.serial.clone()),
+        attested_udid: entitled.hardware().map(|it| it.udid.clone()),
     };
     store::apple::certificate::insert(conn, &certificate)?;
     Ok(Some(issued.der))
+}
+
+fn enrollment(conn: &mut Conn, entitled: &Entitled, now: Time) -> Result<Option<AppleEnrollment>> {
+    let id = match entitled {
+        Entitled::Challenge(hash) | Entitled::Attested { challenge: hash, .. } => {
+            store::apple::challenge::open(conn, hash, now)?
+        }
+        Entitled::Holder(fingerprint) => {
+            let found = store::apple::certificate::find(conn, fingerprint)?;
+            return Ok(found.filter(|(certificate, _)| certificate.revoked_at.is_none()).map(|(_, it)| it));
+        }
+    };
+    Ok(id.map(|it| store::apple::enrollment::find(conn, it)).transpose()?.flatten())
+}
+
+/// Whether the device was attested where it has to be, and is the one that it was before: whoever took the profile of such an
+/// enrolment gets nothing with it by the other way.
+fn is_shown(conn: &mut Conn, enrollment: &AppleEnrollment, hardware: Option<&Hardware>) -> Result<bool> {
+    let Some(hardware) = hardware else { return Ok(enrollment.certification == Certification::Scep) };
+    if enrollment.certification != Certification::Acme {
+        return Ok(false);
+    }
+    let before = store::apple::certificate::of_enrollment(conn, enrollment.id)?;
+    Ok(before.iter().all(|it| it.is_of(&hardware.serial, Some(&hardware.udid))))
 }

@@ -9,6 +9,7 @@ use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
 use domain::activity::{Action, Object, Via};
+use domain::certification::Certification;
 use domain::channel::Channel;
 use domain::device::{Ownership, Platform};
 use domain::id::AppleEnrollmentId;
@@ -65,7 +66,7 @@ impl<F: Fn(&Introduction, Ownership, i64) -> Channel> Abilities for F {
 pub fn begin(
     conn: &mut Conn,
     token: &str,
-    topic: &str,
+    (topic, certification): (&str, Certification),
     rights: &dyn Rights,
     now: Time,
 ) -> Result<std::result::Result<Begun, TokenRefusal>> {
@@ -95,6 +96,7 @@ pub fn begin(
         push_due_at: now,
         push_tries: 0,
         ended_at: None,
+        certification,
     };
     store::apple::enrollment::insert(conn, &enrollment)?;
     let challenge = challenge(conn, enrollment.id, now)?;

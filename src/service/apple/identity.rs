@@ -1,6 +1,7 @@
 //! Whose certificate it is that a message came with. Nothing else says who speaks.
 use crate::error::Result;
 use crate::service::activity::{self, Act};
+use crate::store::apple::certificate::AppleCertificate;
 use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
@@ -18,6 +19,24 @@ pub enum IdentityRefusal {
     Ended,
     #[error("the certificate is another device’s")]
     OtherDevice,
+    #[error("this is not the device that Apple attested when it got its certificate")]
+    NotAttested,
+}
+
+/// Who a message says it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub name: String,
+    /// In the first words of a device.
+    pub hardware: Option<Claimed>,
+}
+
+/// What a device says that Apple may have attested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    pub serial: String,
+    /// None of a Mac, which calls itself by another than the one that Apple attests.
+    pub udid: Option<String>,
 }
 
 /// A message's sender, as its certificate shows it.
@@ -28,14 +47,14 @@ pub struct Known {
     pub device: Option<Device>,
 }
 
-/// Whose certificate it is that a message came with which `name` says it is from.
+/// Whose certificate it is that a message came with.
 ///
 /// # Errors
 /// When the database refuses. A refusal is a value.
 pub fn recognise(
     conn: &mut Conn,
     fingerprint: &str,
-    name: &str,
+    claim: &Claim,
     now: Time,
 ) -> Result<std::result::Result<Known, IdentityRefusal>> {
     let Some((certificate, enrollment)) = store::apple::certificate::find(conn, fingerprint)? else {
@@ -44,8 +63,11 @@ pub fn recognise(
     if certificate.revoked_at.is_some() {
         return Ok(Err(IdentityRefusal::Revoked));
     }
-    if enrollment.name.as_deref().is_some_and(|it| it != name) {
+    if enrollment.name.as_deref().is_some_and(|it| it != claim.name) {
         return Ok(Err(IdentityRefusal::OtherDevice));
+    }
+    if claim.hardware.as_ref().is_some_and(|it| !certificate.is_of(&it.serial, it.udid.as_deref())) {
+        return Ok(Err(IdentityRefusal::NotAttested));
     }
     if !stands(conn, &enrollment)? {
         return Ok(Err(IdentityRefusal::Ended));
@@ -73,17 +95,17 @@ pub fn stands(conn: &mut Conn, enrollment: &AppleEnrollment) -> Result<bool> {
     Ok(enrollment.ended_at.is_none() && is_current)
 }
 
-/// Writes down that somebody used one device's certificate in another's name. An act.
+/// Writes down that somebody used one device's certificate as another. An act.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn refused(conn: &mut Conn, fingerprint: &str, name: &str, address: &str, now: Time) -> Result<()> {
-    let Some((_, enrollment)) = store::apple::certificate::find(conn, fingerprint)? else { return Ok(()) };
+pub fn refused(conn: &mut Conn, fingerprint: &str, claim: &Claim, address: &str, now: Time) -> Result<()> {
+    let Some((certificate, enrollment)) = store::apple::certificate::find(conn, fingerprint)? else { return Ok(()) };
     let device = match enrollment.device_id {
         Some(id) => store::device::find(conn, id)?,
         None => None,
     };
-    let reason = format!("its certificate came with a message in the name of {name}");
+    let reason = reason(&certificate, claim);
     let object = match &device {
         Some(device) => Object::new("device", device.id, device.name.clone()),
         None => Object::new("apple_enrollment", enrollment.id, "an enrolment that has not finished"),
@@ -94,4 +116,14 @@ pub fn refused(conn: &mut Conn, fingerprint: &str, name: &str, address: &str, no
         None => (act, Actor { via: Via::Apple, address: address.to_owned(), ..Actor::system() }),
     };
     activity::record(conn, &actor, &act, now)
+}
+
+fn reason(certificate: &AppleCertificate, claim: &Claim) -> String {
+    let other = format!("its certificate came with a message in the name of {}", claim.name);
+    match (&claim.hardware, &certificate.attested_serial, &certificate.attested_udid) {
+        (Some(said), Some(serial), Some(udid)) => {
+            format!("{other}, serial {}, but Apple attested the serial {serial} and the identifier {udid}", said.serial)
+        }
+        (Some(_), _, _) | (None, _, _) => other,
+    }
 }

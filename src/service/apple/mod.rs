@@ -5,5 +5,6 @@ pub mod certificate;
 pub mod enrollment;
 pub mod identity;
 pub mod log;
+pub mod order;
 pub mod push;
 pub mod session;

@@ -20,6 +20,19 @@ pub struct AppleCertificate {
     /// When a device first showed it.
     pub used_at: Option<Time>,
     pub revoked_at: Option<Time>,
+    /// What Apple said of the device that got it; none where it was not asked.
+    pub attested_serial: Option<String>,
+    pub attested_udid: Option<String>,
+}
+
+impl AppleCertificate {
+    /// Whether Apple attested this device, or was not asked. A Mac has no `udid` to compare: the one that Apple attests is
+    /// not the one by which it calls itself.
+    pub fn is_of(&self, serial: &str, udid: Option<&str>) -> bool {
+        let same =
+            |attested: &Option<String>, said: &str| attested.as_ref().is_none_or(|it| it.eq_ignore_ascii_case(said));
+        same(&self.attested_serial, serial) && udid.is_none_or(|it| same(&self.attested_udid, it))
+    }
 }
 
 /// A certificate with its enrolment.

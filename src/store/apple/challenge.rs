@@ -17,17 +17,24 @@ pub fn insert(conn: &mut Conn, hash: &str, enrollment: AppleEnrollmentId, expire
         .map(drop)
 }
 
-/// Uses one up; the enrolment it is for, or none if it is unknown, has expired or was used. Of two that come at once, one
-/// gets it.
-pub fn take(conn: &mut Conn, hash: &str, now: Time) -> QueryResult<Option<AppleEnrollmentId>> {
+/// The enrolment one is for; none if it is unknown, has expired or was used.
+pub fn open(conn: &mut Conn, hash: &str, now: Time) -> QueryResult<Option<AppleEnrollmentId>> {
+    apple_challenges::table
+        .find(hash)
+        .filter(apple_challenges::used_at.is_null())
+        .filter(apple_challenges::expires_at.gt(now))
+        .select(apple_challenges::enrollment_id)
+        .first(conn)
+        .optional()
+}
+
+/// Uses one up; false if it is not open any more. Of two that come at once, one gets it.
+pub fn take(conn: &mut Conn, hash: &str, now: Time) -> QueryResult<bool> {
     let open = apple_challenges::table
         .find(hash)
         .filter(apple_challenges::used_at.is_null())
         .filter(apple_challenges::expires_at.gt(now));
-    if diesel::update(open).set(apple_challenges::used_at.eq(Some(now))).execute(conn)? != 1 {
-        return Ok(None);
-    }
-    apple_challenges::table.find(hash).select(apple_challenges::enrollment_id).first(conn).optional()
+    Ok(diesel::update(open).set(apple_challenges::used_at.eq(Some(now))).execute(conn)? == 1)
 }
 
 /// Ends those of an enrolment that nobody used.

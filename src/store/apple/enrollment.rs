@@ -2,6 +2,7 @@
 use crate::store::Conn;
 use crate::store::schema::{apple_enrollments, devices, enrollments};
 use diesel::prelude::*;
+use domain::certification::Certification;
 use domain::channel::Channel;
 use domain::device::DeviceState;
 use domain::id::{AppleEnrollmentId, DeviceId, EnrollmentTokenId};
@@ -37,6 +38,8 @@ pub struct AppleEnrollment {
     pub push_tries: i64,
     /// When the device said that it is managed no more, or another enrolment took its place.
     pub ended_at: Option<Time>,
+    /// How its certificates are made.
+    pub certification: Certification,
 }
 
 /// An enrolment by its id.

@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod challenge;
 pub mod enrollment;
 pub mod message;
+pub mod order;
 pub mod push;
 pub mod query;
 pub mod report;

@@ -30,6 +30,7 @@ diesel::table! {
         push_due_at -> BigInt,
         push_tries -> BigInt,
         ended_at -> Nullable<BigInt>,
+        certification -> Text,
     }
 }
 
@@ -51,6 +52,28 @@ diesel::table! {
         not_after -> BigInt,
         used_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+        attested_serial -> Nullable<Text>,
+        attested_udid -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    apple_orders (id) {
+        id -> Text,
+        enrollment_id -> Text,
+        account -> Text,
+        challenge -> Text,
+        identifier -> Text,
+        token -> Text,
+        state -> Text,
+        detail -> Text,
+        public_key -> Nullable<Text>,
+        attested_serial -> Nullable<Text>,
+        attested_udid -> Nullable<Text>,
+        attested_at -> Nullable<BigInt>,
+        certificate -> Nullable<Text>,
+        made_at -> BigInt,
+        expires_at -> BigInt,
     }
 }
 

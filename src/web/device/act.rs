@@ -7,7 +7,7 @@ use crate::service::enrollment;
 use crate::service::{proof, reach};
 use crate::store::{self, Store};
 use crate::web::PageResult;
-use crate::web::enrollment::{Made, made_page};
+use crate::web::enrollment::{AppleDoor, Made, made_page};
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, value};
 use crate::web::hashing::Shared;
@@ -98,7 +98,7 @@ pub async fn enroll_again(
             Ok::<_, Error>((token, text, protect, store::team::key_holder(conn, device.team_id)?))
         })
         .await?;
-    let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
+    let (server, apple) = (config.public_url.clone(), AppleDoor::of(&config));
     made_page(layout, Made { token, text, server, protect, key_holder, apple }).await
 }
 

@@ -1,4 +1,5 @@
 //! A token that was just made: as text, command and QR code, shown once.
+use crate::config::Config;
 use crate::program::Program;
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::web::PageResult;
@@ -10,6 +11,7 @@ use anyhow::anyhow;
 use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use domain::certification::Certification;
 use domain::key_holder::{KEEP_THE_KEY_FILE, KeyHolder};
 use fast_qr::convert::{Builder, svg::SvgBuilder};
 use fast_qr::{ECL, QRBuilder};
@@ -24,7 +26,20 @@ pub struct Made {
     /// Who keeps the key to its backups.
     pub key_holder: KeyHolder,
     /// Where Apple devices get their profile; none if they are not served.
-    pub apple: Option<String>,
+    pub apple: Option<AppleDoor>,
+}
+
+/// The way in for Apple devices, as far as the page tells it.
+pub struct AppleDoor {
+    url: String,
+    offers_acme: bool,
+}
+
+impl AppleDoor {
+    /// None if they are not served.
+    pub fn of(config: &Config) -> Option<Self> {
+        config.apple.as_ref().map(|it| Self { url: it.url.clone(), offers_acme: it.offers_acme })
+    }
 }
 
 impl Made {
@@ -46,7 +61,13 @@ impl Made {
 
     /// What an iPhone, iPad or Mac opens; none if they are not served.
     fn profile_address(&self) -> Option<String> {
-        Some(format!("{}/apple/enroll/{}", self.apple.as_ref()?, self.text))
+        Some(format!("{}/apple/enroll/{}", self.apple.as_ref()?.url, self.text))
+    }
+
+    /// The same for a device that Apple attests; none if that is not offered.
+    fn attested_address(&self) -> Option<String> {
+        let door = self.apple.as_ref().filter(|it| it.offers_acme)?;
+        Some(format!("{}/apple/enroll/{}?by={}", door.url, self.text, Certification::Acme))
     }
 
     /// What turns a bare machine into a device: it fetches the agent from this server, checks that it arrived
@@ -105,6 +126,8 @@ struct MadePage {
     qr: String,
     /// Where an Apple device gets its profile, and that as a QR code.
     apple: Option<(String, String)>,
+    /// The same for a device that Apple attests.
+    attested: Option<(String, String)>,
 }
 
 /// The page that shows a token once.
@@ -113,9 +136,11 @@ struct MadePage {
 /// When it is too long for a QR code.
 pub async fn made_page(layout: Layout, made: Made) -> PageResult<HttpResponse> {
     let qr_code = qr(&format!("holdfast://enroll?server={}&token={}", made.server, made.text))?;
-    let apple = made.profile_address().map(|it| Ok::<_, crate::error::Error>((it.clone(), qr(&it)?))).transpose()?;
+    let shown = |it: String| Ok::<_, crate::error::Error>((it.clone(), qr(&it)?));
+    let apple = made.profile_address().map(shown).transpose()?;
+    let attested = made.attested_address().map(shown).transpose()?;
     let offered = Offered::of(&made).await;
-    with_status(&MadePage { layout, made, offered, qr: qr_code, apple }, StatusCode::OK)
+    with_status(&MadePage { layout, made, offered, qr: qr_code, apple, attested }, StatusCode::OK)
 }
 
 fn qr(text: &str) -> crate::error::Result<String> {
@@ -128,12 +153,11 @@ fn qr(text: &str) -> crate::error::Result<String> {
 mod tests {
     use super::*;
     use domain::device::Ownership;
-    use domain::id::EnrollmentTokenId;
+    use domain::id::{DeviceId, EnrollmentTokenId};
     use domain::time::Time;
 
-    #[test]
-    fn the_command_of_a_device_that_enrolls_again_names_its_folders() {
-        let token = |device_id| EnrollmentToken {
+    fn made(device_id: Option<DeviceId>, protect: &[&str]) -> Made {
+        let token = EnrollmentToken {
             id: EnrollmentTokenId::generate(Time::from_millis(0)),
             token_hash: String::new(),
             name: String::new(),
@@ -147,23 +171,40 @@ mod tests {
             expires_at: Time::from_millis(0),
             revoked_at: None,
         };
-        let made = |device, protect: &[&str]| Made {
-            token: token(device),
+        Made {
+            token,
             text: "t".to_owned(),
             server: "https://x".to_owned(),
             protect: protect.iter().map(|it| (*it).to_owned()).collect(),
             key_holder: KeyHolder::Server,
             apple: None,
-        };
+        }
+    }
+
+    #[test]
+    fn the_command_of_a_device_that_enrolls_again_names_its_folders() {
         let closed = Made { key_holder: KeyHolder::Customer, ..made(None, &[]) }.command();
         assert!(closed.ends_with(" --protect ~/Documents --key-file backup.key"), "{closed}");
-        let device = Some(domain::id::DeviceId::generate(Time::from_millis(0)));
+        let device = Some(DeviceId::generate(Time::from_millis(0)));
 
         let (new, again) = (made(None, &[]).command(), made(device, &["/home/ada", "/it's mine"]).command());
 
         assert_eq!(new, "holdfast agent enroll --server https://x --token t --protect ~/Documents");
         let folders = r"--protect '/home/ada' --protect '/it'\''s mine'";
         assert_eq!(again, format!("holdfast agent enroll --again --server https://x --token t {folders}"));
+    }
+
+    #[test]
+    fn an_address_with_attestation_is_shown_only_where_it_is_offered() {
+        let address = |offers_acme| {
+            let apple = Some(AppleDoor { url: "https://d".to_owned(), offers_acme });
+            let made = Made { apple, ..made(None, &[]) };
+            assert_eq!(made.profile_address().as_deref(), Some("https://d/apple/enroll/t"));
+            made.attested_address()
+        };
+        assert_eq!(address(true).as_deref(), Some("https://d/apple/enroll/t?by=acme"));
+        assert_eq!(address(false), None);
+        assert_eq!(made(None, &[]).attested_address(), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Enrolment tokens: made, shown once as text, command and QR code, and revoked.
 mod made;
 
-pub use made::{Made, made_page};
+pub use made::{AppleDoor, Made, made_page};
 
 use crate::auth::{Can, EnrollDevices};
 use crate::config::Config;
@@ -174,7 +174,7 @@ async fn make(
         Ok((token, text)) => {
             let team = token.team_id;
             let key_holder = store.read(move |conn| store::team::key_holder(conn, team)).await?;
-            let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
+            let (server, apple) = (config.public_url.clone(), AppleDoor::of(&config));
             made_page(layout, Made { token, text, server, protect: Vec::new(), key_holder, apple }).await
         }
         Err(error) => {

@@ -24,6 +24,7 @@ use der::Decode;
 use jiff::Timestamp;
 use std::fmt;
 use x509_parser::certificate::TbsCertificate;
+use x509_parser::der_parser::Oid;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
@@ -62,8 +63,14 @@ pub struct Certificate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Usage {
     is_authority: bool,
+    signs_certificates: bool,
+    /// How many authorities there may be below it.
+    most_below: Option<u32>,
     authenticates_clients: bool,
 }
+
+/// The extensions that are read, or that say nothing about whether the certificate counts.
+const KNOWN: [&str; 6] = ["2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.35", "2.5.29.37"];
 
 impl Certificate {
     /// From DER, and nothing after it.
@@ -153,13 +160,38 @@ impl Certificate {
             && self.public_key().is_ok_and(|key| self.is_signed_by(&key, Strength::WithLegacy).is_ok())
     }
 
-    fn is_signed_by(&self, key: &PublicKey, strength: Strength) -> Result<(), KeyError> {
+    pub(crate) fn is_signed_by(&self, key: &PublicKey, strength: Strength) -> Result<(), KeyError> {
         key.verify_by(self.scheme, None, strength, &self.body, &self.signature)
     }
 
     /// The issuer's name, in DER.
     pub(crate) fn issuer(&self) -> &[u8] {
         &self.issuer
+    }
+
+    /// The subject's name, in DER.
+    pub(crate) fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// Whether it is an authority's, with so many authorities between it and the certificate in question.
+    pub(crate) fn may_issue(&self, between: usize) -> bool {
+        let Usage { is_authority, signs_certificates, most_below, .. } = self.usage;
+        let is_near = most_below.is_none_or(|most| usize::try_from(most).is_ok_and(|most| between <= most));
+        is_authority && signs_certificates && is_near
+    }
+
+    /// The content of an extension that is there once.
+    pub(crate) fn extension(&self, oid: &[u64]) -> Option<Vec<u8>> {
+        let (_, read) = TbsCertificate::from_der(&self.body).ok()?;
+        let found = read.get_extension_unique(&Oid::from(oid).ok()?).ok()??;
+        Some(found.value.to_vec())
+    }
+
+    /// Whether it has a critical extension that is not known here.
+    pub(crate) fn has_unknown_critical(&self) -> bool {
+        let Ok((_, read)) = TbsCertificate::from_der(&self.body) else { return true };
+        read.extensions().iter().any(|it| it.critical && !KNOWN.contains(&it.oid.to_id_string().as_str()))
     }
 
     /// The identifier it gives to its key, if any.
@@ -197,8 +229,11 @@ fn key_identifier(read: &TbsCertificate<'_>) -> Option<Vec<u8>> {
 fn usage(read: &TbsCertificate<'_>) -> Option<Usage> {
     let constraints = read.basic_constraints().ok()?;
     let extended = read.extended_key_usage().ok()?;
+    let usage = read.key_usage().ok()?;
     Some(Usage {
-        is_authority: constraints.is_some_and(|it| it.value.ca),
+        is_authority: constraints.as_ref().is_some_and(|it| it.value.ca),
+        signs_certificates: usage.is_none_or(|it| it.value.key_cert_sign()),
+        most_below: constraints.and_then(|it| it.value.path_len_constraint),
         authenticates_clients: extended.is_some_and(|it| it.value.client_auth),
     })
 }

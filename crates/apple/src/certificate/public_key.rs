@@ -2,14 +2,14 @@
 use super::algorithm::{Digest, EC, RSA, Scheme, Strength, has_no_parameters};
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
-    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1,
+    ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA512_ASN1, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
-use der::Decode;
-use der::asn1::ObjectIdentifier;
-use spki::SubjectPublicKeyInfoRef;
+use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, UintRef};
+use der::{Decode, Encode, Sequence};
+use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
@@ -77,6 +77,32 @@ impl PublicKey {
         Ok(Self { family, der: der.to_vec() })
     }
 
+    /// From a point's two coordinates, each as long as the curve's field.
+    pub(crate) fn from_point(curve: Family, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
+        let curve = match curve {
+            Family::P256 => &P256,
+            Family::P384 => &P384,
+            Family::Rsa => return Err(KeyError::Unsupported),
+        };
+        let algorithm = AlgorithmIdentifierRef { oid: EC, parameters: Some(AnyRef::from(curve)) };
+        // Uncompressed.
+        Self::of(algorithm, &[&[4], x, y].concat())
+    }
+
+    /// From RSA's modulus and exponent, most significant byte first.
+    pub(crate) fn from_modulus(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let number = |bytes| UintRef::new(bytes).map_err(|_malformed| KeyError::Malformed);
+        let key = RsaKey { modulus: number(modulus)?, exponent: number(exponent)? };
+        let der = key.to_der().map_err(|_malformed| KeyError::Malformed)?;
+        Self::of(AlgorithmIdentifierRef { oid: RSA, parameters: Some(AnyRef::NULL) }, &der)
+    }
+
+    fn of(algorithm: AlgorithmIdentifierRef<'_>, key: &[u8]) -> Result<Self, KeyError> {
+        let subject_public_key = BitStringRef::from_bytes(key).map_err(|_malformed| KeyError::Malformed)?;
+        let whole = SubjectPublicKeyInfoRef { algorithm, subject_public_key };
+        Self::parse(&whole.to_der().map_err(|_malformed| KeyError::Malformed)?)
+    }
+
     #[must_use]
     pub fn family(&self) -> Family {
         self.family
@@ -94,6 +120,19 @@ impl PublicKey {
     /// When it did not, or nobody can tell.
     pub fn verify(&self, digest: Digest, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
         UnparsedPublicKey::new(self.algorithm(digest)?, &self.der)
+            .verify(message, signature)
+            .map_err(|_unspecified| KeyError::Signature)
+    }
+
+    /// As [`Self::verify`], with the digest that goes with the key and the signature as JSON carries it (RFC 7518, 3): on
+    /// curves two numbers of a fixed length.
+    pub(crate) fn verify_plain(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+        let algorithm: &'static dyn VerificationAlgorithm = match self.family {
+            Family::Rsa => &RSA_PKCS1_2048_8192_SHA256,
+            Family::P256 => &ECDSA_P256_SHA256_FIXED,
+            Family::P384 => &ECDSA_P384_SHA384_FIXED,
+        };
+        UnparsedPublicKey::new(algorithm, &self.der)
             .verify(message, signature)
             .map_err(|_unspecified| KeyError::Signature)
     }
@@ -136,6 +175,12 @@ impl PublicKey {
             (Family::P256 | Family::P384, Digest::Sha1) => return Err(KeyError::Digest),
         })
     }
+}
+
+#[derive(Sequence)]
+struct RsaKey<'a> {
+    modulus: UintRef<'a>,
+    exponent: UintRef<'a>,
 }
 
 fn check_rsa(der: &[u8]) -> Result<(), KeyError> {

@@ -94,7 +94,7 @@ impl SimApple {
     /// The same with a key that others have too.
     pub fn enrolls_with(&mut self, token: &str, key: &Identity) {
         let profile = self.profile(token);
-        self.learns(&profile);
+        self.reads(&profile);
         let certificate = self.certified(key, &challenge(&profile)).expect("a certificate");
         self.identity = Some(Identity { certificate, key: PrivateKey::from_pkcs8(&key.key.to_pkcs8()).unwrap() });
         assert_eq!(self.authenticates().status, 200);
@@ -119,14 +119,15 @@ impl SimApple {
 
     /// Installs a profile: makes a key, and gets a certificate for it.
     pub fn installs(&mut self, profile: &Dictionary) {
-        self.learns(profile);
+        self.reads(profile);
         let challenge = challenge(profile);
         let mut identity = Identity::new();
         identity.certificate = self.certified(&identity, &challenge).expect("a certificate");
         self.identity = Some(identity);
     }
 
-    fn learns(&mut self, profile: &Dictionary) {
+    /// Takes from a profile how it is managed.
+    pub fn reads(&mut self, profile: &Dictionary) {
         let mdm = payload(profile, "com.apple.mdm");
         self.topic = mdm.text("Topic").unwrap().to_owned();
         self.rights = Rights(u32::try_from(mdm.number("AccessRights").unwrap()).unwrap());

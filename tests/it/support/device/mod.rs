@@ -1,4 +1,5 @@
 //! A small simulated device: real keys, real signatures, real HTTP.
+pub mod acme;
 pub mod apple;
 
 use super::NOW;

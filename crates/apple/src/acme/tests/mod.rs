@@ -1,0 +1,2 @@
+mod attestation;
+mod request;
