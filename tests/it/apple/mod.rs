@@ -4,6 +4,7 @@ mod enrollment;
 mod identity;
 mod push;
 mod scep;
+mod tool;
 mod wipe;
 mod world;
 
