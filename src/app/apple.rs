@@ -18,9 +18,15 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 /// The way in for Apple devices; none if they are not served.
-pub(super) fn door(config: &Config, store: &Store, clock: &Clock, keys: Option<&ProofKeys>) -> Option<Door> {
-    let settings = config.apple.clone().filter(|_| !store.is_read_only())?;
-    Some(Door::open(store, clock, settings, keys.map(|it| it as &dyn Sealer)))
+pub(super) fn door(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    keys: Option<&ProofKeys>,
+) -> anyhow::Result<Option<Door>> {
+    let settings = config.apple.clone().filter(|_| !store.is_read_only());
+    let open = |settings| Door::open(store, clock, settings, keys.map(|it| it as &dyn Sealer));
+    settings.map(open).transpose()
 }
 
 /// What wakes them; none if there is no push certificate.

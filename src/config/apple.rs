@@ -12,6 +12,8 @@ pub struct AppleSettings {
     pub url: String,
     /// Of the push certificate, `com.apple.mgmt.External.…`.
     pub topic: String,
+    /// PEM file with certificates that devices trust once they enroll.
+    pub root: Option<PathBuf>,
     /// Whether clients may ask for certificates with SHA-1 and DES.
     pub takes_weak_scep: bool,
     /// The header in which a trusted proxy passes on a device's certificate.
@@ -53,6 +55,7 @@ impl AppleSettings {
             listen,
             url,
             topic,
+            root: options.apple_root.clone(),
             takes_weak_scep: options.apple_weak_scep.unwrap_or(true),
             certificate_header: options.apple_certificate_header.clone(),
             push_certificate: options.apple_push_certificate.clone(),

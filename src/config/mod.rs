@@ -56,6 +56,9 @@ pub struct Options {
     /// The topic of the push certificate, `com.apple.mgmt.External.…`
     #[arg(long, value_name = "TOPIC", env = "HOLDFAST_APPLE_TOPIC")]
     pub apple_topic: Option<String>,
+    /// PEM file with certificates that Apple devices trust once they enroll, if this server’s is not trusted by everybody
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_ROOT")]
+    pub apple_root: Option<PathBuf>,
     /// PEM file with the push certificate and its key, with which Apple devices are woken
     #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_PUSH_CERTIFICATE")]
     pub apple_push_certificate: Option<PathBuf>,
@@ -164,6 +167,7 @@ impl Options {
             apple_listen: self.apple_listen.or(file.apple_listen),
             apple_url: self.apple_url.or(file.apple_url),
             apple_topic: self.apple_topic.or(file.apple_topic),
+            apple_root: self.apple_root.or(file.apple_root),
             apple_push_certificate: self.apple_push_certificate.or(file.apple_push_certificate),
             apple_push_url: self.apple_push_url.or(file.apple_push_url),
             apple_weak_scep: self.apple_weak_scep.or(file.apple_weak_scep),

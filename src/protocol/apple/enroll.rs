@@ -18,7 +18,7 @@ pub async fn profile(door: Data<Door>, token: Path<String>) -> Result<HttpRespon
     let begun = door.store().write(move |conn| begin(conn, &token, &topic, &profile::rights, now)).await?;
     let begun = begun.map_err(Fault::forbidden)?;
     let whose = (&begun.enrollment, begun.ownership);
-    let signed = profile::signed(door.settings(), door.opened()?, whose, &begun.challenge, now)?;
+    let signed = profile::signed(&door, door.opened()?, whose, &begun.challenge, now)?;
     Ok(HttpResponse::Ok()
         .content_type("application/x-apple-aspen-config")
         .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"holdfast.mobileconfig\""))

@@ -12,6 +12,7 @@ mod profile;
 mod push;
 mod received;
 mod redact;
+mod root;
 mod scep;
 mod shared;
 

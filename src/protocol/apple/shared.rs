@@ -3,9 +3,10 @@ use crate::config::AppleSettings;
 use crate::error::Error;
 use crate::protocol::apple::authority::Opened;
 use crate::protocol::apple::fault::Fault;
+use crate::protocol::apple::root;
 use crate::service::apple::authority::Sealer;
 use crate::store::Store;
-use apple::certificate::Strength;
+use apple::certificate::{Certificate, Strength};
 use clock::Clock;
 use domain::time::{Time, hours};
 use std::collections::HashMap;
@@ -26,6 +27,8 @@ struct Inner {
     store: Store,
     clock: Clock,
     settings: AppleSettings,
+    /// What devices trust once they enroll.
+    roots: Vec<Certificate>,
     /// None if its key cannot be opened.
     opened: Option<Opened>,
     /// Certificates that were used in another's name, and when that was last written down.
@@ -34,7 +37,16 @@ struct Inner {
 
 impl Door {
     /// With the authority of the database, which is made if there is none.
-    pub fn open(store: &Store, clock: &Clock, settings: AppleSettings, sealer: Option<&dyn Sealer>) -> Self {
+    ///
+    /// # Errors
+    /// When a file of the settings cannot be read.
+    pub fn open(
+        store: &Store,
+        clock: &Clock,
+        settings: AppleSettings,
+        sealer: Option<&dyn Sealer>,
+    ) -> anyhow::Result<Self> {
+        let roots = root::read(&settings)?;
         let opened = match sealer {
             Some(sealer) => Opened::of(store, sealer, clock.now()).map_err(|error| {
                 tracing::error!(?error, "the authority for Apple devices cannot be opened: they are not served");
@@ -44,9 +56,8 @@ impl Door {
                 Err(())
             }
         };
-        let noted = Mutex::default();
-        let inner = Inner { store: store.clone(), clock: clock.clone(), settings, opened: opened.ok(), noted };
-        Self(Arc::new(inner))
+        let (opened, noted) = (opened.ok(), Mutex::default());
+        Ok(Self(Arc::new(Inner { store: store.clone(), clock: clock.clone(), settings, roots, opened, noted })))
     }
 
     pub fn store(&self) -> &Store {
@@ -59,6 +70,10 @@ impl Door {
 
     pub fn settings(&self) -> &AppleSettings {
         &self.0.settings
+    }
+
+    pub fn roots(&self) -> &[Certificate] {
+        &self.0.roots
     }
 
     /// What clients may use that ask for certificates.

@@ -1,10 +1,10 @@
 //! Other programs against the real listener: three SCEP clients, curl over TLS with a certificate, and OpenSSL.
 use super::World;
-use crate::support::device::apple::{SimApple, challenge};
+use crate::support::device::apple::{SimApple, challenge, payload};
 use crate::support::program::{Folder, Said, is_absent, pem};
 use crate::support::skip;
 use apple::cms::read_certificates;
-use apple::plist::{Dictionary, read, write};
+use apple::plist::{Dictionary, Read, read, write};
 use apple::schema::{check_command, check_profile};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -38,6 +38,7 @@ impl Place {
         let options = Options {
             tls_certificate: Some(folder.path("server.pem")),
             tls_key: Some(folder.path("server.key")),
+            apple_root: Some(folder.path("trusted.pem")),
             ..Options::default()
         };
         Self::with(options, folder, "https")
@@ -209,6 +210,8 @@ fn curl_enrolls_and_checks_in_over_tls_with_nothing_but_its_certificate() {
     let place = Place::tls();
     let mut phone = place.phone(1);
     let profile = place.profile();
+    let root = payload(&profile, "com.apple.security.root").data("PayloadContent").unwrap();
+    place.folder.write("trusted.pem", pem(root));
     phone.learns(&profile);
     enrolls(&place, "one", &phone);
     let (device, _) = place.world.device(&phone);
