@@ -1,6 +1,7 @@
 //! The settings of the listener for Apple devices.
 use super::{Options, check_url};
 use anyhow::anyhow;
+use domain::push_certificate::TOPIC;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -10,8 +11,8 @@ pub struct AppleSettings {
     pub listen: SocketAddr,
     /// `https://…`, where devices reach it; without a trailing slash.
     pub url: String,
-    /// Of the push certificate, `com.apple.mgmt.External.…`.
-    pub topic: String,
+    /// Of the push certificate, `com.apple.mgmt.External.…`; none if the certificate says it.
+    pub topic: Option<String>,
     /// PEM file with certificates that devices trust once they enroll.
     pub root: Option<PathBuf>,
     /// Whether clients may ask for certificates with SHA-1 and DES.
@@ -19,7 +20,7 @@ pub struct AppleSettings {
     /// The header in which a trusted proxy passes on a device's certificate.
     pub certificate_header: Option<String>,
     pub trusted_proxies: Vec<IpAddr>,
-    /// PEM file with the push certificate and its key; without it, no device is woken.
+    /// PEM file with the push certificate and its key, where none was put in on the page.
     pub push_certificate: Option<PathBuf>,
     /// Where Apple's push service is; without a trailing slash.
     pub push_url: String,
@@ -45,8 +46,8 @@ impl AppleSettings {
         if !url.starts_with("https://") {
             return Err(anyhow!("apple-url must be https://: Apple devices take no other"));
         }
-        let topic = options.apple_topic.clone().ok_or_else(|| anyhow!("apple-listen needs apple-topic"))?;
-        if !topic.starts_with("com.apple.mgmt.") {
+        let topic = options.apple_topic.clone();
+        if let Some(topic) = topic.as_ref().filter(|it| !it.starts_with(TOPIC)) {
             return Err(anyhow!(
                 "apple-topic is in the push certificate and begins with com.apple.mgmt.; `{topic}` does not"
             ));
@@ -74,17 +75,17 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_for_apple_devices_needs_its_address_and_topic() {
+    fn a_listener_for_apple_devices_needs_its_address() {
         assert_eq!(of(""), Ok(None));
         let listen = "apple_listen = \"127.0.0.1:0\"";
         let topic = "apple_topic = \"com.apple.mgmt.External.1\"";
         let url = "apple_url = \"https://devices.example.org/\"";
         let whole = of(&format!("{listen}\n{topic}\n{url}")).unwrap().unwrap();
         assert_eq!((whole.url.as_str(), whole.takes_weak_scep), ("https://devices.example.org", true));
+        assert_eq!(of(&format!("{listen}\n{url}")).unwrap().unwrap().topic, None, "the certificate says it");
         for wrong in [
             url.to_owned(),
             listen.to_owned(),
-            format!("{listen}\n{url}"),
             format!("{listen}\n{topic}\napple_url = \"http://devices.example.org\""),
             format!("{listen}\n{url}\napple_topic = \"org.example\""),
         ] {

@@ -47,19 +47,19 @@ pub struct Options {
     /// Address of a reverse proxy whose X-Forwarded-For is trusted; may be repeated
     #[arg(long, value_name = "IP", env = "HOLDFAST_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Option<Vec<IpAddr>>,
-    /// Address and port to listen on for Apple devices, such as `0.0.0.0:8443`; needs --apple-url and --apple-topic
+    /// Address and port to listen on for Apple devices, such as `0.0.0.0:8443`; needs --apple-url
     #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_APPLE_LISTEN")]
     pub apple_listen: Option<SocketAddr>,
     /// The address at which Apple devices reach that, such as `https://devices.example.org`
     #[arg(long, value_name = "URL", env = "HOLDFAST_APPLE_URL")]
     pub apple_url: Option<String>,
-    /// The topic of the push certificate, `com.apple.mgmt.External.…`
+    /// The topic of the push certificate, `com.apple.mgmt.External.…`, if neither it nor the page Apple push says it
     #[arg(long, value_name = "TOPIC", env = "HOLDFAST_APPLE_TOPIC")]
     pub apple_topic: Option<String>,
     /// PEM file with certificates that Apple devices trust once they enroll, if this server’s is not trusted by everybody
     #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_ROOT")]
     pub apple_root: Option<PathBuf>,
-    /// PEM file with the push certificate and its key, with which Apple devices are woken
+    /// PEM file with the push certificate and its key; one that was put in on the page Apple push goes before it
     #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_PUSH_CERTIFICATE")]
     pub apple_push_certificate: Option<PathBuf>,
     /// The address of Apple’s push service [default: Apple’s own]

@@ -80,6 +80,8 @@ text_enum! {
         IdentityRefused = "identity_refused",
         DeviceLeft = "device_left_management",
         DeviceAuthorityMade = "device_authority_made",
+        PushCertificateRequested = "push_certificate_requested",
+        PushCertificatePutIn = "push_certificate_put_in",
         DeviceChanged = "device_changed",
         DeviceRemoved = "device_removed",
         DeviceRemovalHeld = "device_removal_held",

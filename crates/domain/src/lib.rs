@@ -35,6 +35,7 @@ pub mod name;
 pub mod object;
 pub mod policy;
 pub mod proof;
+pub mod push_certificate;
 pub mod recovery_key;
 pub mod restore;
 pub mod restore_test;

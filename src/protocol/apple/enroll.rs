@@ -1,11 +1,14 @@
 //! `GET /apple/enroll/{token}`: the profile that makes a device ours, for whoever has an enrolment token.
+use crate::error::Error;
 use crate::protocol::apple::fault::Fault;
 use crate::protocol::apple::profile;
 use crate::protocol::apple::shared::Door;
 use crate::service::apple::enrollment::begin;
+use crate::service::apple::push_certificate::topic;
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, REFERRER_POLICY};
 use actix_web::web::{Data, Path};
+use domain::push_certificate::NO_TOPIC;
 
 /// Hands out a profile: it gives one certificate, and the token is used once a device comes with it.
 ///
@@ -14,8 +17,14 @@ use actix_web::web::{Data, Path};
 pub async fn profile(door: Data<Door>, token: Path<String>) -> Result<HttpResponse, Fault> {
     let (now, token) = (door.now(), token.into_inner());
     door.opened()?;
-    let topic = door.settings().topic.clone();
-    let begun = door.store().write(move |conn| begin(conn, &token, &topic, &profile::rights, now)).await?;
+    let given = door.given().clone();
+    let begun = door
+        .store()
+        .write(move |conn| {
+            let topic = topic(conn, &given)?.ok_or_else(|| Error::Refused(NO_TOPIC.to_owned()))?;
+            begin(conn, &token, &topic, &profile::rights, now)
+        })
+        .await?;
     let begun = begun.map_err(Fault::forbidden)?;
     let whose = (&begun.enrollment, begun.ownership);
     let signed = profile::signed(&door, door.opened()?, whose, &begun.challenge, now)?;

@@ -10,6 +10,8 @@ mod identity;
 mod message;
 mod profile;
 mod push;
+mod push_certificate;
+mod pusher;
 mod received;
 mod redact;
 mod root;
@@ -18,6 +20,7 @@ mod shared;
 
 pub use identity::on_connect;
 pub use push::Apns;
+pub use pusher::Pusher;
 pub use shared::Door;
 
 use actix_web::web::{PayloadConfig, ServiceConfig, resource, route, scope};

@@ -1,17 +1,21 @@
 //! What every request of an Apple device needs.
 use crate::config::AppleSettings;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::protocol::apple::authority::Opened;
 use crate::protocol::apple::fault::Fault;
+use crate::protocol::apple::push_certificate::given;
 use crate::protocol::apple::root;
 use crate::service::apple::authority::Sealer;
+use crate::service::apple::push_certificate::Given;
 use crate::store::Store;
+use anyhow::anyhow;
 use apple::certificate::{Certificate, Strength};
 use clock::Clock;
 use domain::time::{Time, hours};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// How often the same misuse is written down.
 const NOTED_AGAIN: Duration = hours(1);
@@ -29,6 +33,8 @@ struct Inner {
     settings: AppleSettings,
     /// What devices trust once they enroll.
     roots: Vec<Certificate>,
+    /// What the settings say of the push certificate.
+    given: Given,
     /// None if its key cannot be opened.
     opened: Option<Opened>,
     /// Certificates that were used in another's name, and when that was last written down.
@@ -46,7 +52,7 @@ impl Door {
         settings: AppleSettings,
         sealer: Option<&dyn Sealer>,
     ) -> anyhow::Result<Self> {
-        let roots = root::read(&settings)?;
+        let (roots, given) = (root::read(&settings)?, given(&settings)?);
         let opened = match sealer {
             Some(sealer) => Opened::of(store, sealer, clock.now()).map_err(|error| {
                 tracing::error!(?error, "the authority for Apple devices cannot be opened: they are not served");
@@ -57,7 +63,7 @@ impl Door {
             }
         };
         let (opened, noted) = (opened.ok(), Mutex::default());
-        Ok(Self(Arc::new(Inner { store: store.clone(), clock: clock.clone(), settings, roots, opened, noted })))
+        Ok(Self(Arc::new(Inner { store: store.clone(), clock: clock.clone(), settings, roots, given, opened, noted })))
     }
 
     pub fn store(&self) -> &Store {
@@ -74,6 +80,26 @@ impl Door {
 
     pub fn roots(&self) -> &[Certificate] {
         &self.0.roots
+    }
+
+    pub fn given(&self) -> &Given {
+        &self.0.given
+    }
+
+    /// Encrypts a secret, for a column.
+    ///
+    /// # Errors
+    /// When the authority's key could not be opened at the start.
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Result<String> {
+        self.opened().map_err(|fault| anyhow!("{fault}"))?.seal(context, plain)
+    }
+
+    /// Decrypts what [`Door::seal`] made.
+    ///
+    /// # Errors
+    /// When it was changed, or the authority's key could not be opened at the start.
+    pub fn unseal(&self, context: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>> {
+        Ok(Zeroizing::new(self.opened().map_err(|fault| anyhow!("{fault}"))?.unseal(context, sealed)?))
     }
 
     /// What clients may use that ask for certificates.

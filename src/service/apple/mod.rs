@@ -6,4 +6,5 @@ pub mod enrollment;
 pub mod identity;
 pub mod log;
 pub mod push;
+pub mod push_certificate;
 pub mod session;

@@ -5,4 +5,5 @@ pub mod challenge;
 pub mod enrollment;
 pub mod message;
 pub mod push;
+pub mod push_certificate;
 pub mod query;

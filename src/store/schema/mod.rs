@@ -79,4 +79,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     apple_queries,
     apple_deferrals,
     apple_messages,
+    apple_push_request,
+    apple_push_certificate,
 );

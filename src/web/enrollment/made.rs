@@ -1,5 +1,7 @@
 //! A token that was just made: as text, command and QR code, shown once.
 use crate::program::Program;
+use crate::service::apple::push_certificate::{self, Given};
+use crate::store::Store;
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::web::PageResult;
 use crate::web::form::with_status;
@@ -11,6 +13,7 @@ use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::key_holder::{KEEP_THE_KEY_FILE, KeyHolder};
+use domain::push_certificate::NO_TOPIC;
 use fast_qr::convert::{Builder, svg::SvgBuilder};
 use fast_qr::{ECL, QRBuilder};
 
@@ -105,17 +108,22 @@ struct MadePage {
     qr: String,
     /// Where an Apple device gets its profile, and that as a QR code.
     apple: Option<(String, String)>,
+    /// Why it gets none yet.
+    no_topic: Option<&'static str>,
 }
 
 /// The page that shows a token once.
 ///
 /// # Errors
 /// When it is too long for a QR code.
-pub async fn made_page(layout: Layout, made: Made) -> PageResult<HttpResponse> {
+pub async fn made_page(layout: Layout, (store, given): (&Store, &Given), made: Made) -> PageResult<HttpResponse> {
     let qr_code = qr(&format!("holdfast://enroll?server={}&token={}", made.server, made.text))?;
     let apple = made.profile_address().map(|it| Ok::<_, crate::error::Error>((it.clone(), qr(&it)?))).transpose()?;
+    let given = given.clone();
+    let topic = store.read(move |conn| push_certificate::topic(conn, &given)).await?;
+    let no_topic = topic.is_none().then_some(NO_TOPIC);
     let offered = Offered::of(&made).await;
-    with_status(&MadePage { layout, made, offered, qr: qr_code, apple }, StatusCode::OK)
+    with_status(&MadePage { layout, made, offered, qr: qr_code, apple, no_topic }, StatusCode::OK)
 }
 
 fn qr(text: &str) -> crate::error::Result<String> {

@@ -3,6 +3,7 @@ mod command;
 mod enrollment;
 mod identity;
 mod push;
+mod push_certificate;
 mod scep;
 mod tool;
 mod wipe;

@@ -32,10 +32,14 @@ impl World {
 
     /// [`World::with`], at another time.
     pub fn at(clock: Clock, options: Options) -> Self {
+        Self::without_topic(clock, Options { apple_topic: Some("com.apple.mgmt.External.test".to_owned()), ..options })
+    }
+
+    /// [`World::at`], with only the topic that the push certificate says.
+    pub fn without_topic(clock: Clock, options: Options) -> Self {
         let options = Options {
             apple_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             apple_url: Some("https://devices.test".to_owned()),
-            apple_topic: Some("com.apple.mgmt.External.test".to_owned()),
             ..options
         };
         let server = TestServer::at(clock, options);
