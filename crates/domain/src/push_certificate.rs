@@ -15,8 +15,8 @@ const REMINDERS: [u64; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 14, 30, 60];
 /// What Apple's portal takes, and what to do about it: nobody who runs this server can leave it out.
 pub const VENDOR: &str = "Apple’s portal takes only requests that a holder of an MDM vendor certificate has signed, and \
  Holdfast has none. Members of Apple’s developer programs can ask Apple for such a certificate (“MDM CSR”) and sign the \
- request themselves, with a tool of others; or somebody who has one signs it for you. Do not give anybody more than the \
- request: its key never leaves this server.";
+ request with another tool; or somebody who has one signs it for you. Give nobody more than the request: its key never \
+ leaves this server.";
 
 /// Why no profile is handed out before the topic is known.
 pub const NO_TOPIC: &str = "Before Apple devices can enroll, this server needs a push certificate: whoever manages its \
