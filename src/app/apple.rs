@@ -2,10 +2,11 @@
 use crate::app::open::apple_tls;
 use crate::app::{App, GRACE};
 use crate::config::Config;
-use crate::job::{self, Job};
+use crate::job::{self, Job, Summary};
 use crate::proof::keys::ProofKeys;
-use crate::protocol::apple::{Apns, Door, on_connect, routes};
+use crate::protocol::apple::{Door, Pusher, on_connect, routes};
 use crate::service::apple::authority::Sealer;
+use crate::service::apple::push_certificate::{Given, Keys};
 use crate::service::device_secret::Unsealer;
 use crate::store::Store;
 use crate::traffic;
@@ -21,27 +22,29 @@ use std::sync::Arc;
 /// The way in for Apple devices; none if they are not served.
 ///
 /// # Errors
-/// When the file with the roots of attestations has none.
+/// When a file of the settings cannot be read.
 pub(super) fn door(
     config: &Config,
     store: &Store,
     clock: &Clock,
     keys: Option<&ProofKeys>,
 ) -> anyhow::Result<Option<Door>> {
-    let Some(settings) = config.apple.clone().filter(|_| !store.is_read_only()) else { return Ok(None) };
-    Ok(Some(Door::open(store, clock, settings, keys.map(|it| it as &dyn Sealer))?))
+    let settings = config.apple.clone().filter(|_| !store.is_read_only());
+    let open = |settings| Door::open(store, clock, settings, keys.map(|it| it as &dyn Sealer));
+    settings.map(open).transpose()
 }
 
-/// What wakes them; none if there is no push certificate.
-pub(super) fn apns(config: &Config) -> anyhow::Result<Option<Apns>> {
-    let Some(settings) = &config.apple else { return Ok(None) };
-    let apns = Apns::open(settings, None)?;
-    if apns.is_none() {
+/// What wakes them; none if they are not served.
+pub(super) fn pusher(door: Option<&Door>) -> anyhow::Result<Option<Pusher>> {
+    let pusher = door.map(|it| Pusher::open(it, None)).transpose()?;
+    if let Some(pusher) = &pusher
+        && !matches!(pusher.current(), Ok(Some(_)))
+    {
         tracing::warn!(
-            "without --apple-push-certificate no Apple device is woken: orders wait until it comes by itself"
+            "no push certificate can be used: no Apple device is woken, and orders wait until it comes by itself"
         );
     }
-    Ok(apns)
+    Ok(pusher)
 }
 
 impl App {
@@ -53,8 +56,26 @@ impl App {
 
     /// Wakes Apple devices.
     pub(super) fn apple_job(&self) -> Option<Job> {
-        let (apns, store, clock) = (self.apns.clone()?, self.store.clone(), self.clock.clone());
-        Some(Job::new("push", job::push::PERIOD, move || job::push::run_once(&store, &apns, clock.now())))
+        let (pusher, store, clock) = (self.pusher.clone()?, self.store.clone(), self.clock.clone());
+        Some(Job::new("push", job::push::PERIOD, move || match pusher.current()? {
+            Some(apns) => job::push::run_once(&store, &apns, clock.now()),
+            None => Ok(Summary::default()),
+        }))
+    }
+
+    /// Tells in time that the push certificate ends.
+    pub(super) fn push_certificate_job(&self) -> Option<Job> {
+        let (door, clock) = (self.apple.clone()?, self.clock.clone());
+        Some(Job::new("push certificate", job::push_certificate::PERIOD, move || {
+            job::push_certificate::run_once(door.store(), door.given(), clock.now())
+        }))
+    }
+
+    /// What the pages need to know of the push certificate, and who has its keys; none if Apple devices are not served.
+    pub(super) fn push_certificate(&self) -> (Given, Option<Arc<dyn Keys>>) {
+        let given = self.apple.as_ref().map(|it| it.given().clone()).unwrap_or_default();
+        let keys = self.apple.clone().filter(|it| it.authority_certificate().is_some());
+        (given, keys.map(|it| Arc::new(it) as Arc<dyn Keys>))
     }
 
     /// Binds the address for Apple devices; none if they are not served.

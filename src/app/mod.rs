@@ -68,7 +68,7 @@ pub struct App {
     /// None if Apple devices are not served.
     pub apple: Option<protocol::apple::Door>,
     /// None if they are not woken.
-    pub apns: Option<protocol::apple::Apns>,
+    pub pusher: Option<protocol::apple::Pusher>,
     /// None if the proof side is on another host.
     pub proof_keys: Option<Arc<ProofKeys>>,
     pub pages: web::hashing::Shared,
@@ -120,7 +120,7 @@ impl App {
         }
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
         let apple = apple::door(&config, &store, &clock, proof_keys.as_deref())?;
-        let apns = apple::apns(&config)?;
+        let pusher = apple::pusher(apple.as_ref())?;
         let desk = Desk::new(Tools {
             store: store.clone(),
             blobs: Arc::clone(&blobs),
@@ -148,7 +148,7 @@ impl App {
             verifiers,
             door,
             apple,
-            apns,
+            pusher,
             desk,
             proof_keys,
             agent: protocol::agent::Shared::new(),
@@ -307,6 +307,7 @@ impl App {
             }),
         ];
         jobs.extend(self.apple_job());
+        jobs.extend(self.push_certificate_job());
         jobs.extend(self.copy_jobs());
         jobs
     }
@@ -322,6 +323,8 @@ impl App {
             .app_data(Data::new(self.watch.clone()))
             .app_data(Data::new(self.verifiers.clone()))
             .app_data(Data::new(self.proof_keys.clone()))
+            .app_data(Data::new(self.push_certificate().0))
+            .app_data(Data::new(self.push_certificate().1))
             .app_data(Data::new(self.agent.clone()))
             .configure(protocol::agent::routes)
             .app_data(Data::new(self.relay.clone()))

@@ -1,6 +1,7 @@
 //! The settings of the listener for Apple devices.
 use super::{Options, check_url};
 use anyhow::{Context, anyhow};
+use domain::push_certificate::TOPIC;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,14 +12,16 @@ pub struct AppleSettings {
     pub listen: SocketAddr,
     /// `https://…`, where devices reach it; without a trailing slash.
     pub url: String,
-    /// Of the push certificate, `com.apple.mgmt.External.…`.
-    pub topic: String,
+    /// Of the push certificate, `com.apple.mgmt.External.…`; none if the certificate says it.
+    pub topic: Option<String>,
+    /// PEM file with certificates that devices trust once they enroll.
+    pub root: Option<PathBuf>,
     /// Whether clients may ask for certificates with SHA-1 and DES.
     pub takes_weak_scep: bool,
     /// The header in which a trusted proxy passes on a device's certificate.
     pub certificate_header: Option<String>,
     pub trusted_proxies: Vec<IpAddr>,
-    /// PEM file with the push certificate and its key; without it, no device is woken.
+    /// PEM file with the push certificate and its key, where none was put in on the page.
     pub push_certificate: Option<PathBuf>,
     /// Whether profiles are handed out with which a device is attested.
     pub offers_acme: bool,
@@ -48,8 +51,8 @@ impl AppleSettings {
         if !url.starts_with("https://") {
             return Err(anyhow!("apple-url must be https://: Apple devices take no other"));
         }
-        let topic = options.apple_topic.clone().ok_or_else(|| anyhow!("apple-listen needs apple-topic"))?;
-        if !topic.starts_with("com.apple.mgmt.") {
+        let topic = options.apple_topic.clone();
+        if let Some(topic) = topic.as_ref().filter(|it| !it.starts_with(TOPIC)) {
             return Err(anyhow!(
                 "apple-topic is in the push certificate and begins with com.apple.mgmt.; `{topic}` does not"
             ));
@@ -58,6 +61,7 @@ impl AppleSettings {
             listen,
             url,
             topic,
+            root: options.apple_root.clone(),
             takes_weak_scep: options.apple_weak_scep.unwrap_or(true),
             certificate_header: options.apple_certificate_header.clone(),
             offers_acme: options.apple_acme.unwrap_or(false),
@@ -82,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_for_apple_devices_needs_its_address_and_topic() {
+    fn a_listener_for_apple_devices_needs_its_address() {
         assert_eq!(of(""), Ok(None));
         let listen = "apple_listen = \"127.0.0.1:0\"";
         let topic = "apple_topic = \"com.apple.mgmt.External.1\"";
@@ -90,10 +94,10 @@ mod tests {
         let whole = of(&format!("{listen}\n{topic}\n{url}")).unwrap().unwrap();
         assert_eq!((whole.url.as_str(), whole.takes_weak_scep), ("https://devices.example.org", true));
         assert_eq!((whole.offers_acme, whole.attestation_root), (false, None));
+        assert_eq!(of(&format!("{listen}\n{url}")).unwrap().unwrap().topic, None, "the certificate says it");
         for wrong in [
             url.to_owned(),
             listen.to_owned(),
-            format!("{listen}\n{url}"),
             format!("{listen}\n{topic}\napple_url = \"http://devices.example.org\""),
             format!("{listen}\n{url}\napple_topic = \"org.example\""),
             format!("{listen}\n{url}\n{topic}\napple_attestation_root = \"/nowhere\""),

@@ -47,16 +47,19 @@ pub struct Options {
     /// Address of a reverse proxy whose X-Forwarded-For is trusted; may be repeated
     #[arg(long, value_name = "IP", env = "HOLDFAST_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Option<Vec<IpAddr>>,
-    /// Address and port to listen on for Apple devices, such as `0.0.0.0:8443`; needs --apple-url and --apple-topic
+    /// Address and port to listen on for Apple devices, such as `0.0.0.0:8443`; needs --apple-url
     #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_APPLE_LISTEN")]
     pub apple_listen: Option<SocketAddr>,
     /// The address at which Apple devices reach that, such as `https://devices.example.org`
     #[arg(long, value_name = "URL", env = "HOLDFAST_APPLE_URL")]
     pub apple_url: Option<String>,
-    /// The topic of the push certificate, `com.apple.mgmt.External.…`
+    /// The topic of the push certificate, `com.apple.mgmt.External.…`, if neither it nor the page Apple push says it
     #[arg(long, value_name = "TOPIC", env = "HOLDFAST_APPLE_TOPIC")]
     pub apple_topic: Option<String>,
-    /// PEM file with the push certificate and its key, with which Apple devices are woken
+    /// PEM file with certificates that Apple devices trust once they enroll, if this server’s is not trusted by everybody
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_ROOT")]
+    pub apple_root: Option<PathBuf>,
+    /// PEM file with the push certificate and its key; one that was put in on the page Apple push goes before it
     #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_PUSH_CERTIFICATE")]
     pub apple_push_certificate: Option<PathBuf>,
     /// The address of Apple’s push service [default: Apple’s own]
@@ -170,6 +173,7 @@ impl Options {
             apple_listen: self.apple_listen.or(file.apple_listen),
             apple_url: self.apple_url.or(file.apple_url),
             apple_topic: self.apple_topic.or(file.apple_topic),
+            apple_root: self.apple_root.or(file.apple_root),
             apple_push_certificate: self.apple_push_certificate.or(file.apple_push_certificate),
             apple_push_url: self.apple_push_url.or(file.apple_push_url),
             apple_weak_scep: self.apple_weak_scep.or(file.apple_weak_scep),

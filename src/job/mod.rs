@@ -12,6 +12,7 @@ pub mod expiry;
 pub mod ground;
 pub mod mail;
 pub mod push;
+pub mod push_certificate;
 pub mod seen;
 pub mod team_quota;
 pub mod trash;

@@ -52,6 +52,9 @@ pub const AWAY: Key<Away> = Key::new("ground.away");
 /// That the backup store accepts no backups.
 pub const STOPPED: Key<Stopped> = Key::new("ground.stopped");
 
+/// Which reminder of the end of the push certificate was sent last.
+pub const PUSH_REMINDED: Key<String> = Key::new("push.reminded");
+
 /// When people were last told what is in the trash, and what was erased.
 pub const TRASH_TOLD: Key<Time> = Key::new("trash.told");
 

@@ -32,6 +32,7 @@ mod nav;
 mod nonce;
 mod overview;
 mod policy;
+mod push_certificate;
 pub mod restore;
 mod restore_test;
 mod retention;
@@ -78,6 +79,7 @@ pub const AREAS: Areas = Areas(&[
     wipe::AREA,
     activity::AREA,
     setting::AREA,
+    push_certificate::AREA,
     retention::AREA,
     user::AREA,
     team::AREA,

@@ -2,6 +2,7 @@
 use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::service;
+use crate::service::apple::push_certificate::Given;
 use crate::service::disaster::Known;
 use crate::service::host::KeyCopy;
 use crate::service::loss::{self, Moment};
@@ -29,6 +30,7 @@ use domain::disaster::{Event, Fate, Tally};
 use domain::ground::{Alarm, Room};
 use domain::object::Location;
 use domain::proof::Grade;
+use domain::push_certificate::PushStanding;
 use domain::recovery_key::Recoverability;
 use domain::retention::held_words;
 use domain::role::{Permission, Reach};
@@ -76,6 +78,8 @@ struct OverviewPage {
     disasters: Vec<(Event, String, Tally)>,
     /// What is to be said of the proof from the second copy; none if nothing has to be done.
     from_copy: Option<String>,
+    /// What is to be said of the push certificate for Apple devices; none if nothing has to be done.
+    push_certificate: Option<String>,
     /// What is wrong with stores, or stands still, and where.
     worries: Vec<(&'static str, String)>,
     steps: Vec<Step>,
@@ -148,6 +152,8 @@ struct Read {
     /// Whether there is a second store that counts as one.
     has_second: bool,
     copy_worry: Option<String>,
+    /// None if no Apple devices are served.
+    push_certificate: Option<PushStanding>,
     /// The stores in which damage is looked for, and how that stands.
     read_back: Vec<(Location, Standing)>,
 }
@@ -159,12 +165,12 @@ const WORST: usize = 10;
 async fn show(
     by: Can<ViewDevices>,
     layout: Layout,
-    (store, verifiers): (Data<Store>, Data<Verifiers>),
+    (store, verifiers, given): (Data<Store>, Data<Verifiers>, Data<Given>),
     clock: Data<Clock>,
 ) -> PageResult<impl Responder> {
     let (reach, now) = (by.reach().clone(), clock.now());
     let zone = layout.zone.clone();
-    let read = store.read(move |conn| read(conn, (&verifiers, &zone), &reach, now)).await?;
+    let read = store.read(move |conn| read(conn, (&verifiers, &given, &zone), &reach, now)).await?;
     let steps = steps(&read, &layout);
     let worries = worries(&read);
     let bars = bars(&read, &layout);
@@ -187,6 +193,10 @@ async fn show(
             .from_copy
             .filter(|it| layout.may(Permission::ManageSettings) && it.is_due())
             .map(|it| it.sentence(now, &|at| layout.zone.full(at))),
+        push_certificate: read
+            .push_certificate
+            .filter(|it| layout.may(Permission::ManageSettings) && it.is_due())
+            .map(|it| it.sentence(&|at| layout.zone.full(at))),
         recovery: read.recovery.advice().filter(|_| layout.may(Permission::ManageSettings)),
         bars,
         worries,
@@ -195,7 +205,12 @@ async fn show(
     })
 }
 
-fn read(conn: &mut Conn, (verifiers, zone): (&Verifiers, &Zone), reach: &Reach, now: Time) -> Result<Read> {
+fn read(
+    conn: &mut Conn,
+    (verifiers, given, zone): (&Verifiers, &Given, &Zone),
+    reach: &Reach,
+    now: Time,
+) -> Result<Read> {
     let (all, silence) = loss::all_devices(conn, now)?;
     let counts = device_list::counts(conn, &all, reach, now)?;
     let nearly_full = device_list::count(conn, &Filter { view: View::NearlyFull, ..all.clone() }, reach, now)?;
@@ -234,6 +249,7 @@ fn read(conn: &mut Conn, (verifiers, zone): (&Verifiers, &Zone), reach: &Reach, 
         has_sent_mail: service::mail::has_worked(conn)?,
         anomalies: store::hold::unusual_count(conn, reach)?,
         has_second: COPY.find(conn)?.is_some_and(|it| it.counts()),
+        push_certificate: service::apple::push_certificate::standing(conn, given, now)?,
         copy_worry: service::copy::worry(conn, &|at| zone.full(at), now)?,
         read_back: service::verification::standings(conn, verifiers, now)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,

@@ -82,6 +82,8 @@ text_enum! {
         DeviceAuthorityMade = "device_authority_made",
         DeviceSecretKept = "device_secret_kept",
         DeviceSecretRevealed = "device_secret_revealed",
+        PushCertificateRequested = "push_certificate_requested",
+        PushCertificatePutIn = "push_certificate_put_in",
         DeviceChanged = "device_changed",
         DeviceRemoved = "device_removed",
         DeviceRemovalHeld = "device_removal_held",

@@ -72,6 +72,8 @@ text_enum! {
         ApproveHoldLift = "approve_hold_lift",
         /// Leaving the keys to a team's backups to the customer, for good.
         HandOverKeys = "hand_over_keys",
+        /// With which every Apple device is woken.
+        ChangePushCertificate = "change_push_certificate",
     }
 }
 
@@ -174,6 +176,7 @@ impl GuardedAct {
             Self::MakeApiToken => by(P::ManageUsers),
             Self::HandOverKeys => Guard { told: Told::Overseers, ..by(P::ManageUsers) },
             Self::ChangePassword => fresh,
+            Self::ChangePushCertificate => Guard { told: Told::Overseers, ..by(P::ManageSettings) },
             Self::LengthenRetention => Guard { told: Told::Overseers, ..by(P::ManageSettings) },
             Self::ShortenRetention => Guard {
                 told: Told::Overseers,
@@ -291,6 +294,7 @@ mod tests {
                 A::MakeApiToken => plain(P::ManageUsers),
                 A::HandOverKeys => told(P::ManageUsers, Told::Overseers),
                 A::ChangePassword => (None, true, Told::Nobody, Wait::None, None, false),
+                A::ChangePushCertificate => told(P::ManageSettings, Told::Overseers),
                 A::LengthenRetention => told(P::ManageSettings, Told::Overseers),
                 A::ShortenRetention => {
                     (Some(P::ManageSettings), true, Told::Overseers, Wait::Week, Some(P::ApproveRemoval), true)

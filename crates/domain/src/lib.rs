@@ -40,6 +40,7 @@ pub mod note;
 pub mod object;
 pub mod policy;
 pub mod proof;
+pub mod push_certificate;
 pub mod recovery_key;
 pub mod restore;
 pub mod restore_test;

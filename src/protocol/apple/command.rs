@@ -101,7 +101,7 @@ fn ask(
             let opened = received.door.opened().map_err(|fault| anyhow!("{fault}"))?;
             let challenge = challenge(conn, known.enrollment.id, received.now)?;
             let whose = (&known.enrollment, device.ownership);
-            let payload = profile::signed(received.door.settings(), opened, whose, &challenge, received.now)?;
+            let payload = profile::signed(&received.door, opened, whose, &challenge, received.now)?;
             Request::InstallProfile { payload }
         }
     })

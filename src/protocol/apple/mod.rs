@@ -16,13 +16,17 @@ mod nonce;
 mod order;
 mod profile;
 mod push;
+mod push_certificate;
+mod pusher;
 mod received;
 mod redact;
+mod root;
 mod scep;
 mod shared;
 
 pub use identity::on_connect;
 pub use push::Apns;
+pub use pusher::Pusher;
 pub use shared::Door;
 
 use actix_web::web::{PayloadConfig, ServiceConfig, resource, route, scope};

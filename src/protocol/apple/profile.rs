@@ -3,8 +3,10 @@ use crate::config::AppleSettings;
 use crate::error::Result;
 use crate::protocol::apple::acme;
 use crate::protocol::apple::authority::{Opened, timestamp};
+use crate::protocol::apple::shared::Door;
 use crate::store::apple::enrollment::AppleEnrollment;
 use anyhow::Context;
+use apple::certificate::Certificate;
 use apple::cms::{Form, Signer, sign};
 use apple::profile::{Acme, Enrollment, Identity, Mdm, Name, Scep};
 use apple::target::{Rights, System, Target, Version};
@@ -34,13 +36,13 @@ pub fn rights(ownership: Ownership) -> i64 {
 /// # Errors
 /// When it cannot be written or signed.
 pub fn signed(
-    settings: &AppleSettings,
+    door: &Door,
     opened: &Opened,
     (enrollment, ownership): (&AppleEnrollment, Ownership),
     challenge: &str,
     now: Time,
 ) -> Result<Vec<u8>> {
-    let profile = profile(settings, enrollment, ownership, challenge);
+    let profile = profile(door, enrollment, ownership, challenge);
     // Either form is the same on every system that knows it.
     let target = Target {
         system: System::Ios,
@@ -55,12 +57,8 @@ pub fn signed(
     Ok(sign(&signer, &bytes, Form::Attached, &[], Some(timestamp(now)?)).context("signing a profile")?)
 }
 
-fn profile(
-    settings: &AppleSettings,
-    enrollment: &AppleEnrollment,
-    ownership: Ownership,
-    challenge: &str,
-) -> Enrollment {
+fn profile(door: &Door, enrollment: &AppleEnrollment, ownership: Ownership, challenge: &str) -> Enrollment {
+    let settings = door.settings();
     let name = |part: &str, title: &str| Name {
         identifier: if part.is_empty() { IDENTIFIER.to_owned() } else { format!("{IDENTIFIER}.{part}") },
         uuid: uuid(&format!("{}/{part}", enrollment.id)),
@@ -77,7 +75,7 @@ fn profile(
         name: name("", "Device management"),
         organization: "Holdfast".to_owned(),
         description: description.to_owned(),
-        roots: Vec::new(),
+        roots: door.roots().iter().map(|it| root(enrollment, it)).collect(),
         identity: identity(settings, enrollment, &name, challenge),
         mdm: Mdm {
             name: name("mdm", "Device management"),
@@ -112,6 +110,17 @@ fn identity(
             subject,
         }),
     }
+}
+
+/// By what it is: another file may name the same ones in another order.
+fn root(enrollment: &AppleEnrollment, certificate: &Certificate) -> (Name, Vec<u8>) {
+    let fingerprint = hex::encode(certificate.fingerprint());
+    let name = Name {
+        identifier: format!("{IDENTIFIER}.root.{fingerprint}"),
+        uuid: uuid(&format!("{}/root/{fingerprint}", enrollment.id)),
+        title: certificate.common_name().unwrap_or("The server’s authority").to_owned(),
+    };
+    (name, certificate.der().to_vec())
 }
 
 /// The same for the same text: a profile that is sent again replaces the one that is there.

@@ -23,22 +23,30 @@ pub struct Apns {
 }
 
 impl Apns {
-    /// With the push certificate of the settings; none if there is none. `root` is trusted beside those that everybody trusts.
+    /// With the push certificate of the settings; none if there is none. `root` as in [`Apns::new`].
     ///
     /// # Errors
     /// When the file cannot be read, or is not a certificate with its key in PEM.
     pub fn open(settings: &AppleSettings, root: Option<&[u8]>) -> anyhow::Result<Option<Self>> {
         let Some(file) = &settings.push_certificate else { return Ok(None) };
-        secret::install_crypto();
         let pem = std::fs::read(file).with_context(|| format!("reading the push certificate {}", file.display()))?;
-        let identity = Identity::from_pem(&pem)
-            .with_context(|| format!("{} is not a certificate with its key in PEM", file.display()))?;
+        let apns = Self::new(&pem, &settings.push_url, root);
+        apns.map(Some).with_context(|| format!("using the push certificate {}", file.display()))
+    }
+
+    /// With a certificate and its key. `root`, in PEM, is trusted beside those that everybody trusts.
+    ///
+    /// # Errors
+    /// When they are not both there in PEM.
+    pub fn new(pem: &[u8], url: &str, root: Option<&[u8]>) -> anyhow::Result<Self> {
+        secret::install_crypto();
+        let identity = Identity::from_pem(pem).context("that is not a certificate with its key in PEM")?;
         let mut client = Client::builder().identity(identity).https_only(true).no_proxy().timeout(PATIENCE);
         if let Some(root) = root {
             client = client.tls_certs_merge([Certificate::from_pem(root).context("reading a root")?]);
         }
         let client = client.build().context("preparing the connection to Apple’s push service")?;
-        Ok(Some(Self { client, url: settings.push_url.clone() }))
+        Ok(Self { client, url: url.to_owned() })
     }
 
     async fn wake_one(&self, device: &Due) -> Outcome {

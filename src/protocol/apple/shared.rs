@@ -1,21 +1,25 @@
 //! What every request of an Apple device needs.
 use crate::config::AppleSettings;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::protocol::apple::authority::Opened;
 use crate::protocol::apple::fault::Fault;
 use crate::protocol::apple::nonce::Nonces;
+use crate::protocol::apple::push_certificate::given;
+use crate::protocol::apple::root;
 use crate::service::apple::authority::Sealer;
+use crate::service::apple::push_certificate::Given;
 use crate::service::device_secret::Unsealer;
 use crate::store::Store;
 use crate::store::device_secret::DeviceSecret;
 use anyhow::Context;
 use apple::acme::Roots;
-use apple::certificate::Strength;
+use apple::certificate::{Certificate, Strength};
 use clock::Clock;
 use domain::time::{Time, hours};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// How often the same misuse is written down.
 const NOTED_AGAIN: Duration = hours(1);
@@ -31,10 +35,14 @@ struct Inner {
     store: Store,
     clock: Clock,
     settings: AppleSettings,
+    /// What devices trust once they enroll.
+    roots: Vec<Certificate>,
+    /// What the settings say of the push certificate.
+    given: Given,
     /// None if its key cannot be opened.
     opened: Option<Opened>,
     /// Whose word is believed about devices.
-    roots: Roots,
+    attestors: Roots,
     nonces: Nonces,
     /// Certificates that were used in another's name, and when that was last written down.
     noted: Mutex<HashMap<String, Time>>,
@@ -44,15 +52,16 @@ impl Door {
     /// With the authority of the database, which is made if there is none.
     ///
     /// # Errors
-    /// When the roots of attestations cannot be read, or there is no randomness.
+    /// When a file of the settings cannot be read, or there is no randomness.
     pub fn open(
         store: &Store,
         clock: &Clock,
         settings: AppleSettings,
         sealer: Option<&dyn Sealer>,
     ) -> anyhow::Result<Self> {
-        let roots = settings.attestation_root.as_deref().map_or_else(Roots::of_apple, Roots::parse);
-        let roots = roots.context("reading the roots of attestations (apple-attestation-root)")?;
+        let attestors = settings.attestation_root.as_deref().map_or_else(Roots::of_apple, Roots::parse);
+        let attestors = attestors.context("reading the roots of attestations (apple-attestation-root)")?;
+        let (roots, given) = (root::read(&settings)?, given(&settings)?);
         let opened = match sealer {
             Some(sealer) => Opened::of(store, sealer, clock.now()).map_err(|error| {
                 tracing::error!(?error, "the authority for Apple devices cannot be opened: they are not served");
@@ -64,7 +73,7 @@ impl Door {
         };
         let (opened, noted, nonces) = (opened.ok(), Mutex::default(), Nonces::new()?);
         let (store, clock) = (store.clone(), clock.clone());
-        Ok(Self(Arc::new(Inner { store, clock, settings, opened, roots, nonces, noted })))
+        Ok(Self(Arc::new(Inner { store, clock, settings, roots, given, opened, attestors, nonces, noted })))
     }
 
     pub fn store(&self) -> &Store {
@@ -79,12 +88,37 @@ impl Door {
         &self.0.settings
     }
 
-    pub fn roots(&self) -> &Roots {
-        &self.0.roots
+    /// Whose word is believed about devices.
+    pub fn attestors(&self) -> &Roots {
+        &self.0.attestors
     }
 
     pub fn nonces(&self) -> &Nonces {
         &self.0.nonces
+    }
+
+    pub fn roots(&self) -> &[Certificate] {
+        &self.0.roots
+    }
+
+    pub fn given(&self) -> &Given {
+        &self.0.given
+    }
+
+    /// Encrypts a secret, for a column.
+    ///
+    /// # Errors
+    /// When the authority's key could not be opened at the start.
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Result<String> {
+        self.keys()?.seal(context, plain)
+    }
+
+    /// Decrypts what [`Door::seal`] made.
+    ///
+    /// # Errors
+    /// When it was changed, or the authority's key could not be opened at the start.
+    pub fn unseal(&self, context: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>> {
+        Ok(Zeroizing::new(self.keys()?.unseal(context, sealed)?))
     }
 
     /// What clients may use that ask for certificates.
@@ -104,7 +138,7 @@ impl Door {
     ///
     /// # Errors
     /// When the key could not be opened at the start.
-    fn keys(&self) -> crate::error::Result<&Opened> {
+    fn keys(&self) -> Result<&Opened> {
         let opened = self.0.opened.as_ref();
         opened.ok_or_else(|| Error::Refused("the key of the authority for Apple devices is not here".to_owned()))
     }
@@ -126,7 +160,7 @@ impl Door {
 }
 
 impl Unsealer for Door {
-    fn unseal(&self, secret: &DeviceSecret) -> crate::error::Result<String> {
+    fn unseal(&self, secret: &DeviceSecret) -> Result<String> {
         self.keys()?.unseal_secret(secret)
     }
 }

@@ -7,4 +7,5 @@ pub mod identity;
 pub mod log;
 pub mod order;
 pub mod push;
+pub mod push_certificate;
 pub mod session;

@@ -85,6 +85,29 @@ pub fn end_unused(conn: &mut Conn, before: Time, now: Time) -> QueryResult<usize
         .execute(conn)
 }
 
+/// Ends those that no device came with and whose profile names another topic.
+pub fn end_unused_of_others(conn: &mut Conn, topic: &str, now: Time) -> QueryResult<usize> {
+    let unused = apple_enrollments::device_id.is_null().and(apple_enrollments::ended_at.is_null());
+    diesel::update(apple_enrollments::table.filter(unused).filter(apple_enrollments::topic.ne(topic)))
+        .set(apple_enrollments::ended_at.eq(Some(now)))
+        .execute(conn)
+}
+
+/// How many devices are enrolled, or how many of them with another topic than this one.
+pub fn count(conn: &mut Conn, other_than: Option<&str>) -> QueryResult<i64> {
+    let mut enrolled = apple_enrollments::table
+        .inner_join(devices::table.on(apple_enrollments::device_id.eq(devices::id.nullable())))
+        .filter(devices::state.eq(DeviceState::Enrolled))
+        .filter(apple_enrollments::generation.eq(devices::generation.nullable()))
+        .filter(apple_enrollments::ended_at.is_null())
+        .count()
+        .into_boxed();
+    if let Some(topic) = other_than {
+        enrolled = enrolled.filter(apple_enrollments::topic.ne(topic.to_owned()));
+    }
+    enrolled.get_result(conn)
+}
+
 /// Adds one.
 pub fn insert(conn: &mut Conn, enrollment: &AppleEnrollment) -> QueryResult<()> {
     diesel::insert_into(apple_enrollments::table).values(enrollment).execute(conn).map(drop)

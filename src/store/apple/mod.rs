@@ -6,5 +6,6 @@ pub mod enrollment;
 pub mod message;
 pub mod order;
 pub mod push;
+pub mod push_certificate;
 pub mod query;
 pub mod report;

@@ -127,3 +127,23 @@ diesel::table! {
         revealed_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    apple_push_request (id) {
+        id -> BigInt,
+        key -> Text,
+        request -> Text,
+        made_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    apple_push_certificate (id) {
+        id -> BigInt,
+        key -> Text,
+        certificate -> Text,
+        topic -> Text,
+        until -> BigInt,
+        put_in_at -> BigInt,
+    }
+}

@@ -82,4 +82,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     apple_reports,
     device_secrets,
     apple_orders,
+    apple_push_request,
+    apple_push_certificate,
 );

@@ -2,6 +2,7 @@
 use super::show::{ClientTyped, ENROLL_PASSWORD, again};
 use crate::auth::{Can, EnrollDevices, Grant, LockDevices, RunBackups};
 use crate::error::Error;
+use crate::service::apple::push_certificate::Given;
 use crate::service::command::{self, Ask};
 use crate::service::enrollment;
 use crate::service::{proof, reach};
@@ -80,7 +81,7 @@ pub async fn enroll_again(
     layout: Layout,
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<DeviceId>, Form<Pairs>),
-    config: Data<crate::config::Config>,
+    (config, given): (Data<crate::config::Config>, Data<Given>),
 ) -> PageResult<HttpResponse> {
     let (acting, reach, now, id) = (by.acting(), by.reach().clone(), clock.now(), id.into_inner());
     // Whoever has the token takes the device's place.
@@ -99,7 +100,7 @@ pub async fn enroll_again(
         })
         .await?;
     let (server, apple) = (config.public_url.clone(), AppleDoor::of(&config));
-    made_page(layout, Made { token, text, server, protect, key_holder, apple }).await
+    made_page(layout, (&store, &given), Made { token, text, server, protect, key_holder, apple }).await
 }
 
 fn said(order: &Order, holder: KeyHolder) -> String {

@@ -1,6 +1,8 @@
 //! A token that was just made: as text, command and QR code, shown once.
 use crate::config::Config;
 use crate::program::Program;
+use crate::service::apple::push_certificate::{self, Given};
+use crate::store::Store;
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::web::PageResult;
 use crate::web::form::with_status;
@@ -13,6 +15,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::certification::Certification;
 use domain::key_holder::{KEEP_THE_KEY_FILE, KeyHolder};
+use domain::push_certificate::NO_TOPIC;
 use fast_qr::convert::{Builder, svg::SvgBuilder};
 use fast_qr::{ECL, QRBuilder};
 
@@ -128,19 +131,24 @@ struct MadePage {
     apple: Option<(String, String)>,
     /// The same for a device that Apple attests.
     attested: Option<(String, String)>,
+    /// Why it gets none yet.
+    no_topic: Option<&'static str>,
 }
 
 /// The page that shows a token once.
 ///
 /// # Errors
 /// When it is too long for a QR code.
-pub async fn made_page(layout: Layout, made: Made) -> PageResult<HttpResponse> {
+pub async fn made_page(layout: Layout, (store, given): (&Store, &Given), made: Made) -> PageResult<HttpResponse> {
     let qr_code = qr(&format!("holdfast://enroll?server={}&token={}", made.server, made.text))?;
     let shown = |it: String| Ok::<_, crate::error::Error>((it.clone(), qr(&it)?));
     let apple = made.profile_address().map(shown).transpose()?;
     let attested = made.attested_address().map(shown).transpose()?;
+    let given = given.clone();
+    let topic = store.read(move |conn| push_certificate::topic(conn, &given)).await?;
+    let no_topic = topic.is_none().then_some(NO_TOPIC);
     let offered = Offered::of(&made).await;
-    with_status(&MadePage { layout, made, offered, qr: qr_code, apple, attested }, StatusCode::OK)
+    with_status(&MadePage { layout, made, offered, qr: qr_code, apple, attested, no_topic }, StatusCode::OK)
 }
 
 fn qr(text: &str) -> crate::error::Result<String> {

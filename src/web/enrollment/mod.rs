@@ -6,6 +6,7 @@ pub use made::{AppleDoor, Made, made_page};
 use crate::auth::{Can, EnrollDevices};
 use crate::config::Config;
 use crate::error::Error;
+use crate::service::apple::push_certificate::Given;
 use crate::service::enrollment::{self, TokenDraft};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::team::Team;
@@ -158,7 +159,7 @@ async fn list(by: Can<EnrollDevices>, layout: Layout, store: Data<Store>) -> Pag
 async fn make(
     by: Can<EnrollDevices>,
     layout: Layout,
-    store: Data<Store>,
+    (store, given): (Data<Store>, Data<Given>),
     (clock, config, shared): (Data<Clock>, Data<Config>, Data<Shared>),
     form: Form<TokenForm>,
 ) -> PageResult<HttpResponse> {
@@ -175,7 +176,8 @@ async fn make(
             let team = token.team_id;
             let key_holder = store.read(move |conn| store::team::key_holder(conn, team)).await?;
             let (server, apple) = (config.public_url.clone(), AppleDoor::of(&config));
-            made_page(layout, Made { token, text, server, protect: Vec::new(), key_holder, apple }).await
+            made_page(layout, (&store, &given), Made { token, text, server, protect: Vec::new(), key_holder, apple })
+                .await
         }
         Err(error) => {
             let (errors, refusal) = refusal(error)?;

@@ -8,8 +8,11 @@ use domain::channel::Channel;
 use domain::command::{CommandState, Order};
 use domain::device::{DeviceState, Ownership, Platform};
 use domain::time::days;
+use holdfast::config::Options;
 use holdfast::service::command::{self, Ask};
 use holdfast::store;
+use rcgen::{CertificateParams, DnType, KeyPair};
+use std::collections::BTreeSet;
 
 use crate::support::server::admin;
 
@@ -28,6 +31,32 @@ fn an_iphone_enrolls_with_a_profile_and_says_what_it_is() {
     assert_eq!(world.history(device.id), ["device_enrolled"]);
     let channel = world.server.read(move |conn| command::channel(conn, &device)).unwrap();
     assert_eq!(channel.name, Channel::APPLE);
+}
+
+#[test]
+fn a_profile_brings_the_certificates_that_vouch_for_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("root.pem");
+    let make = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap()
+    };
+    let (one, two) = (make("Office root"), make("Other root"));
+    std::fs::write(&file, format!("{}{}", one.pem(), two.pem())).unwrap();
+    let world = World::with(Options { apple_root: Some(file), ..Options::default() });
+
+    let profile = SimApple::phone(world.door, 1).profile(&world.token(Ownership::Company));
+
+    let payloads = profile.list("PayloadContent").iter().filter_map(Value::as_dictionary);
+    let roots: Vec<_> = payloads.filter(|it| it.text("PayloadType") == Some("com.apple.security.root")).collect();
+    let expected = [("Office root", one.der().as_ref()), ("Other root", two.der().as_ref())];
+    let found: Vec<_> =
+        roots.iter().map(|it| (it.text("PayloadDisplayName").unwrap(), it.data("PayloadContent").unwrap())).collect();
+    assert_eq!(found, expected);
+    let names: BTreeSet<_> =
+        roots.iter().flat_map(|it| [it.text("PayloadUUID"), it.text("PayloadIdentifier")]).collect();
+    assert_eq!(names.len(), 4, "each its own");
 }
 
 #[test]

@@ -8,7 +8,9 @@ mod identity;
 mod lost;
 mod many;
 mod push;
+mod push_certificate;
 mod scep;
+mod tool;
 mod wipe;
 mod world;
 

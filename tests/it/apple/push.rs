@@ -20,28 +20,36 @@ use tokio::runtime::{Builder, Runtime};
 
 /// What the service was asked.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+pub struct Seen {
     path: String,
-    topic: String,
+    pub topic: String,
     kind: String,
     body: String,
 }
 
 /// A push service that only takes the push certificate.
-struct Service {
+pub struct Service {
     address: SocketAddr,
-    root: String,
-    seen: Receiver<Seen>,
+    pub authority: Issuer,
+    pub root: String,
+    pub seen: Receiver<Seen>,
     /// What it answers, one after the other; then 200.
     answers: Arc<Mutex<Vec<u16>>>,
     folder: tempfile::TempDir,
 }
 
+/// Who signs push certificates.
+pub type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+pub fn issuer() -> Issuer {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
 impl Service {
-    fn start() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    pub fn start() -> Self {
+        let authority = issuer();
         let leaf = |names: &[&str]| {
             let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
             let key = KeyPair::generate().unwrap();
@@ -65,10 +73,10 @@ impl Service {
         let (sender, seen) = channel();
         let answers = Arc::new(Mutex::new(Vec::new()));
         let address = listen(tls, sender, Arc::clone(&answers));
-        Self { address, root: authority.pem(), seen, answers, folder }
+        Self { address, root: authority.pem(), authority, seen, answers, folder }
     }
 
-    fn options(&self) -> Options {
+    pub fn options(&self) -> Options {
         Options {
             apple_push_certificate: Some(self.folder.path().join("push.pem")),
             apple_push_url: Some(format!("https://localhost:{}", self.address.port())),
@@ -121,17 +129,21 @@ fn runtime() -> Runtime {
 }
 
 /// The server's side, with its connection.
-struct Waker {
+pub struct Waker {
     apns: Apns,
     runtime: Runtime,
 }
 
 impl Waker {
     fn of(settings: &AppleSettings, root: &str) -> Self {
-        Self { apns: Apns::open(settings, Some(root.as_bytes())).unwrap().unwrap(), runtime: runtime() }
+        Self::with(Apns::open(settings, Some(root.as_bytes())).unwrap().unwrap())
     }
 
-    fn wakes(&self, world: &World) -> Summary {
+    pub fn with(apns: Apns) -> Self {
+        Self { apns, runtime: runtime() }
+    }
+
+    pub fn wakes(&self, world: &World) -> Summary {
         let (apns, store, now) = (self.apns.clone(), world.server.store().clone(), world.now());
         let job = tokio::task::spawn_blocking;
         self.runtime

@@ -2,6 +2,8 @@
 use super::World;
 use crate::support::device::apple::{Identity, SimApple, challenge};
 use apple::plist::{Dictionary, Read};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use domain::command::Order;
 use domain::device::Ownership;
 use domain::time::{days, hours};
@@ -23,6 +25,26 @@ fn a_one_time_password_gives_one_certificate_with_our_name_in_it() {
     assert!(domain::id::AppleEnrollmentId::parse(&name).is_some(), "{name}: the request asked for another");
     assert!(phone.certified(&Identity::new(), &password).is_none(), "replayed");
     assert!(phone.certified(&Identity::new(), "made up").is_none());
+}
+
+#[test]
+fn a_request_in_an_address_of_more_than_8_kib_gets_a_certificate() {
+    let world = World::new();
+    let phone = SimApple::phone(world.door, 1);
+    let password = challenge(&phone.profile(&world.token(Ownership::Company)));
+    let identity = Identity::new();
+    let message = phone.scep_message(&identity, (&identity, "19"), Some(&password));
+    // Some clients escape every sign.
+    let escaped: String = BASE64_STANDARD.encode(message).bytes().map(|it| format!("%{it:02X}")).collect();
+    assert!(escaped.len() > 8 << 10, "{}", escaped.len());
+
+    let answer = phone.get(&format!("/apple/scep?operation=PKIOperation&message={escaped}"));
+
+    let certificate = phone.certificate_in(&answer, &identity).unwrap();
+    assert_eq!(certificate.public_key().as_ref(), Ok(identity.key.public()));
+    // A line without end is none, and holds nothing for long.
+    let endless = phone.get(&format!("/apple/scep?operation=PKIOperation&message={}", "A".repeat(100 << 10)));
+    assert_eq!(endless.status, 400);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A server with its listener for Apple devices.
+use crate::support::NOW;
 use crate::support::device::apple::SimApple;
 use crate::support::device::token;
 use crate::support::server::TestServer;
 use actix_web::dev::ServerHandle;
+use clock::Clock;
 use domain::device::Ownership;
 use domain::id::DeviceId;
 use domain::time::Time;
@@ -25,12 +27,22 @@ impl World {
     }
 
     pub fn with(options: Options) -> Self {
-        let server = TestServer::with(Options {
+        Self::at(Clock::fixed(NOW), options)
+    }
+
+    /// [`World::with`], at another time.
+    pub fn at(clock: Clock, options: Options) -> Self {
+        Self::without_topic(clock, Options { apple_topic: Some("com.apple.mgmt.External.test".to_owned()), ..options })
+    }
+
+    /// [`World::at`], with only the topic that the push certificate says.
+    pub fn without_topic(clock: Clock, options: Options) -> Self {
+        let options = Options {
             apple_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             apple_url: Some("https://devices.test".to_owned()),
-            apple_topic: Some("com.apple.mgmt.External.test".to_owned()),
             ..options
-        });
+        };
+        let server = TestServer::at(clock, options);
         let listener = server.app.apple_listener().unwrap().unwrap();
         let door = listener.local_addr().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod gate;
 pub mod http;
 pub mod people;
+pub mod program;
 pub mod s3;
 pub mod server;
 mod smtp;

@@ -33,9 +33,14 @@ impl TestServer {
 
     /// [`TestServer::start`] with its own settings.
     pub fn with(options: Options) -> Self {
+        Self::at(Clock::fixed(NOW), options)
+    }
+
+    /// [`TestServer::with`], at another time: other programs look at the system's clock.
+    pub fn at(clock: Clock, options: Options) -> Self {
         let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let app = open(&database, &folder, &listener, Clock::fixed(NOW), options);
+        let app = open(&database, &folder, &listener, clock, options);
         Self::serve(app, listener, database, folder)
     }
 

@@ -4,6 +4,7 @@ mod authority;
 mod header;
 mod private_key;
 mod public_key;
+mod push;
 mod raw;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -15,12 +16,14 @@ pub use authority::{AlternativeName, Authority, AuthorityError, Leaf, Refused, R
 pub use header::{HeaderError, from_header};
 pub use private_key::PrivateKey;
 pub use public_key::{Family, KeyError, PublicKey};
+pub use push::{pem, push_request};
 
 pub(crate) use algorithm::{RSA, Scheme, has_no_parameters};
 pub(crate) use header::{decode as decode_base64, percent_decoded};
 pub(crate) use raw::{Raw, SignedBody};
 
 use der::Decode;
+use der::asn1::ObjectIdentifier;
 use jiff::Timestamp;
 use std::fmt;
 use x509_parser::certificate::TbsCertificate;
@@ -30,6 +33,9 @@ use x509_parser::prelude::FromDer;
 
 /// A certificate of more bytes is refused unread.
 pub const MAX_LEN: usize = 16 * 1024;
+
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const USER_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.1");
 
 /// Why bytes are no certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +57,7 @@ pub struct Certificate {
     issuer: Vec<u8>,
     subject: Vec<u8>,
     common_name: Option<String>,
+    user_id: Option<String>,
     serial: Vec<u8>,
     not_before: Timestamp,
     not_after: Timestamp,
@@ -88,11 +95,6 @@ impl Certificate {
             return Err(malformed);
         }
         let time = |seconds: i64| Timestamp::from_second(seconds).map_err(|_out_of_range| malformed);
-        let mut names = read.subject().iter_common_name();
-        let common_name = match (names.next(), names.next()) {
-            (Some(one), None) => one.as_str().ok().map(str::to_owned),
-            (None, _) | (Some(_), Some(_)) => None,
-        };
         Ok(Self {
             der: der.to_vec(),
             body: outside.body.0.to_vec(),
@@ -100,7 +102,8 @@ impl Certificate {
             signature: outside.signature.as_bytes().ok_or(malformed)?.to_vec(),
             issuer: read.issuer().as_raw().to_vec(),
             subject: read.subject().as_raw().to_vec(),
-            common_name,
+            common_name: name(&read, COMMON_NAME),
+            user_id: name(&read, USER_ID),
             serial: read.raw_serial().to_vec(),
             not_before: time(read.validity().not_before.timestamp())?,
             not_after: time(read.validity().not_after.timestamp())?,
@@ -133,6 +136,12 @@ impl Certificate {
     #[must_use]
     pub fn common_name(&self) -> Option<&str> {
         self.common_name.as_deref()
+    }
+
+    /// The subject's user id, where there is exactly one that is text: the topic of a push certificate.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
     }
 
     #[must_use]
@@ -207,6 +216,15 @@ impl fmt::Debug for Certificate {
             .field("serial", &self.serial)
             .field("not_after", &self.not_after)
             .finish_non_exhaustive()
+    }
+}
+
+/// A part of the subject's name, where there is exactly one of that kind, and it is text.
+fn name(read: &TbsCertificate<'_>, kind: ObjectIdentifier) -> Option<String> {
+    let mut all = read.subject().iter_attributes().filter(|it| it.attr_type().as_bytes() == kind.as_bytes());
+    match (all.next(), all.next()) {
+        (Some(one), None) => one.as_str().ok().map(str::to_owned),
+        (None, _) | (Some(_), Some(_)) => None,
     }
 }
 

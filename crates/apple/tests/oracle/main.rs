@@ -3,6 +3,7 @@
 
 mod chain;
 mod message;
+mod push;
 mod scep;
 mod server;
 mod tool;

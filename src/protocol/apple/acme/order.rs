@@ -82,7 +82,7 @@ pub fn challenge(door: &Door, asked: &Asked, id: AppleOrderId) -> Result<Reply, 
 
 fn attested(door: &Door, order: &AppleOrder, payload: &[u8], now: Time) -> Result<Attested, Problem> {
     let object = answer(payload)?;
-    let found = Attestation::verify(&object, &order.token, door.roots(), timestamp(now)?)?;
+    let found = Attestation::verify(&object, &order.token, door.attestors(), timestamp(now)?)?;
     Ok(Attested {
         public_key: BASE64_STANDARD.encode(found.public_key.der()),
         attested_serial: found.serial,

@@ -144,12 +144,15 @@ impl SimApple {
     }
 
     /// A request that `sender` signs, for the key of `next`.
-    pub fn scep(
-        &self,
-        sender: &Identity,
-        (next, code): (&Identity, &str),
-        challenge: Option<&str>,
-    ) -> Option<Certificate> {
+    pub fn scep(&self, sender: &Identity, asked: (&Identity, &str), challenge: Option<&str>) -> Option<Certificate> {
+        let message = self.scep_message(sender, asked, challenge);
+        let answer = self.send("POST", "/apple/scep?operation=PKIOperation", &[], &message);
+        self.certificate_in(&answer, sender)
+    }
+
+    /// The bytes of a request.
+    pub fn scep_message(&self, sender: &Identity, asked: (&Identity, &str), challenge: Option<&str>) -> Vec<u8> {
+        let (next, code) = asked;
         let registrar = self.registrar();
         let content = cms::encrypt(&request(&next.key, challenge), &registrar, Cipher::Aes128).unwrap();
         let printable = |kind, text| Attribute::new(kind, &PrintableStringRef::new(text).unwrap()).unwrap();
@@ -159,14 +162,17 @@ impl SimApple {
             Attribute::new(SENDER_NONCE, &OctetStringRef::new(&[7; 16]).unwrap()).unwrap(),
         ];
         let signer = Signer { certificate: &sender.certificate, key: &sender.key, chain: &[] };
-        let message = cms::sign(&signer, &content, Form::Attached, &attributes, Some(self.at)).unwrap();
-        let answer = self.send("POST", "/apple/scep?operation=PKIOperation", &[], &message);
+        cms::sign(&signer, &content, Form::Attached, &attributes, Some(self.at)).unwrap()
+    }
+
+    /// The certificate that `sender` is answered; none if the server says no.
+    pub fn certificate_in(&self, answer: &Answer, sender: &Identity) -> Option<Certificate> {
         assert_eq!((answer.status, answer.header("content-type")), (200, "application/x-pki-message"));
         let signed = match cms::verify(&answer.body, None, Strength::Modern) {
             Err(CmsError::NoContent) => return None,
             signed => signed.unwrap(),
         };
-        assert_eq!(signed.signer, registrar);
+        assert_eq!(signed.signer, self.registrar());
         let opened = cms::decrypt(&signed.content, &sender.certificate, &sender.key, Strength::Modern).unwrap();
         Some(cms::read_certificates(&opened.content).unwrap().remove(0))
     }
@@ -179,8 +185,13 @@ impl SimApple {
         all.into_iter().find(is_rsa).unwrap()
     }
 
-    /// The first words of a device.
+    /// Says its first words.
     pub fn authenticates(&self) -> Answer {
+        self.says(self.introduction())
+    }
+
+    /// The first words of a device.
+    pub fn introduction(&self) -> Dictionary {
         let mut message = self.message("MessageType", "Authenticate");
         for (key, text) in [
             ("Topic", self.topic.as_str()),
@@ -194,17 +205,22 @@ impl SimApple {
         ] {
             message.insert(key.to_owned(), Value::String(text.to_owned()));
         }
-        self.says(message)
+        message
     }
 
     /// Says where it is reached.
     pub fn says_where(&self) -> Answer {
+        self.says(self.whereabouts())
+    }
+
+    /// Where it is reached.
+    pub fn whereabouts(&self) -> Dictionary {
         let mut message = self.message("MessageType", "TokenUpdate");
         message.insert("Topic".to_owned(), Value::String(self.topic.clone()));
         message.insert("PushMagic".to_owned(), Value::String("magic".to_owned()));
         message.insert("Token".to_owned(), Value::Data(vec![0xab; 32]));
         message.insert("UnlockToken".to_owned(), Value::Data(b"unlock me".to_vec()));
-        self.says(message)
+        message
     }
 
     /// Says that it is managed no more.

@@ -1,0 +1,2 @@
+DROP TABLE apple_push_certificate;
+DROP TABLE apple_push_request;
