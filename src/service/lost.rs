@@ -11,11 +11,14 @@ use domain::lost::{Known, Told};
 use domain::restore::RestoreState;
 use domain::time::Time;
 
+/// A place, and when the device said that it is there.
+pub type Place = (Time, Location);
+
 /// What is known, what would be lost with it, and where it said that it is.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn known(conn: &mut Conn, device: &Device, now: Time) -> Result<(Known, LossFacts, Option<(Time, Location)>)> {
+pub fn known(conn: &mut Conn, device: &Device, now: Time) -> Result<(Known, LossFacts, Option<Place>)> {
     let listed = store::device_list::of_ids(conn, &[device.id])?.pop().ok_or(Error::NotFound("device"))?;
     let facts = loss::facts(&listed, &loss::moment(conn, now)?);
     let channel = command::channel(conn, device)?;
@@ -51,7 +54,7 @@ fn lost_mode(conn: &mut Conn, device: &Device) -> Result<Option<Told>> {
     Ok(on.map(|it| Told { state: it.state, asked_at: it.created_at, ended_at: it.finished_at }))
 }
 
-fn location(conn: &mut Conn, device: &Device) -> Result<Option<(Time, Location)>> {
+fn location(conn: &mut Conn, device: &Device) -> Result<Option<Place>> {
     let Some(enrollment) = store::apple::enrollment::of_device(conn, device.id, device.generation)? else {
         return Ok(None);
     };

@@ -151,7 +151,7 @@ impl GuardedAct {
             Self::RestoreToAnotherPerson => elsewhere(P::ReadContents),
             Self::ApproveRestore => Guard { told: Told::WatchersAndPerson, ..by(P::ApproveRestore) },
             Self::MakeAppendingToken => by(P::RunBackups),
-            Self::MakeReadingToken | Self::DownloadContents => {
+            Self::MakeReadingToken | Self::DownloadContents | Self::ClearPasscode | Self::RevealDeviceSecret => {
                 Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::ReadContents) }
             }
             Self::MakeEnrollmentToken => Guard { fresh: false, ..by(P::EnrollDevices) },
@@ -162,9 +162,6 @@ impl GuardedAct {
             Self::LockMany => Guard { told: Told::Watchers, ..by(P::LockDevices) },
             Self::LostMode => Guard { told: Told::WatchersAndPerson, ..by(P::LockDevices) },
             Self::LocateDevice => Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::LockDevices) },
-            Self::ClearPasscode | Self::RevealDeviceSecret => {
-                Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::ReadContents) }
-            }
             Self::TurnOffDevice | Self::ChangeRecoveryKey => Guard { told: Told::Watchers, ..by(P::LockDevices) },
             Self::BackUpMany | Self::ProveMany => Guard { fresh: false, ..by(P::RunBackups) },
             Self::InviteUser | Self::ChangeRoles | Self::EnableUser | Self::MakeUserLink => {

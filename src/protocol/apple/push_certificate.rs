@@ -57,6 +57,8 @@ mod tests {
         }
         std::fs::write(&file, format!("{}{}", key.serialize_pem(), params.self_signed(&key).unwrap().pem())).unwrap();
         given(&AppleSettings {
+            offers_acme: false,
+            attestation_root: None,
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
             url: "https://devices.test".to_owned(),
             topic: topic.map(str::to_owned),

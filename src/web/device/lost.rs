@@ -2,7 +2,8 @@
 use super::answer::Answer;
 use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
-use crate::service::{lost, reach};
+use crate::service::lost::{self, Place};
+use crate::service::reach;
 use crate::store::device::Device;
 use crate::store::{self, Store};
 use crate::web::PageResult;
@@ -16,11 +17,9 @@ use clock::Clock;
 use domain::command::CommandKind;
 use domain::device::DeviceState;
 use domain::id::DeviceId;
-use domain::inventory::Location;
 use domain::loss::loss as told;
 use domain::lost::{Standing, Step};
 use domain::role::Permission;
-use domain::time::Time;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "device/lost.html")]
@@ -30,7 +29,7 @@ struct LostPage {
     steps: Vec<(Step, Standing, String)>,
     /// What a wipe would destroy, in words.
     wiped: Answer,
-    location: Option<(Time, Location)>,
+    location: Option<Place>,
     /// The newest wipe request; none if there never was one.
     wipe: Option<String>,
 }
@@ -85,7 +84,7 @@ pub async fn show(
             Ok::<_, Error>((device, known, location, facts, wipe))
         })
         .await?;
-    let steps = known.steps(&|at| layout.since(&at));
+    let steps = known.steps(&|at| layout.since(at));
     let wiped = web_loss::shown(&told(&facts), &layout);
     Ok(LostPage { steps, wiped, layout, device, location, wipe })
 }

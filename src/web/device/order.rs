@@ -210,11 +210,14 @@ async fn page<P: Grant>(
     with_status(&OrderPage::new(layout, loaded, kind, OrderForm::default())?, StatusCode::OK)
 }
 
+/// What an order is asked with.
+type Desk = (Data<Store>, Data<Clock>, Data<Shared>);
+
 #[post("/devices/{id}/orders/{kind}")]
 pub async fn ask(
     by: Can<LockDevices>,
     layout: Layout,
-    desk: (Data<Store>, Data<Clock>, Data<Shared>),
+    desk: Desk,
     (path, form): (Path<(DeviceId, String)>, Form<OrderForm>),
 ) -> PageResult<HttpResponse> {
     let (id, kind) = (path.0, kind(&path.1)?);
@@ -235,14 +238,14 @@ pub async fn show_passcode(
 pub async fn clear_passcode(
     by: Can<ReadContents>,
     layout: Layout,
-    desk: (Data<Store>, Data<Clock>, Data<Shared>),
+    desk: Desk,
     (id, form): (Path<DeviceId>, Form<OrderForm>),
 ) -> PageResult<HttpResponse> {
     queue((&by, layout, &desk), (id.into_inner(), CommandKind::ClearPasscode), form.into_inner()).await
 }
 
 async fn queue<P: Grant>(
-    (by, layout, (store, clock, shared)): (&Can<P>, Layout, &(Data<Store>, Data<Clock>, Data<Shared>)),
+    (by, layout, (store, clock, shared)): (&Can<P>, Layout, &Desk),
     (id, kind): (DeviceId, CommandKind),
     form: OrderForm,
 ) -> PageResult<HttpResponse> {
