@@ -17,6 +17,7 @@ use actix_web::{App as HttpApp, HttpServer};
 use anyhow::Context;
 use clock::Clock;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The way in for Apple devices; none if they are not served.
@@ -36,7 +37,11 @@ pub(super) fn door(
 
 /// What wakes them; none if they are not served.
 pub(super) fn pusher(door: Option<&Door>) -> anyhow::Result<Option<Pusher>> {
-    let pusher = door.map(|it| Pusher::open(it, None)).transpose()?;
+    let root = door.and_then(|it| it.settings().push_root.clone());
+    let read =
+        |file: PathBuf| std::fs::read(&file).with_context(|| format!("reading {} (apple-push-root)", file.display()));
+    let root = root.map(read).transpose()?;
+    let pusher = door.map(|it| Pusher::open(it, root.as_deref())).transpose()?;
     if let Some(pusher) = &pusher
         && !matches!(pusher.current(), Ok(Some(_)))
     {

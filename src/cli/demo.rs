@@ -3,6 +3,7 @@ use crate::app::App;
 use crate::cli::output::try_print;
 use crate::config::{Config, Options};
 use crate::demo::Demo;
+use crate::demo::apple::PushService;
 use anyhow::{Context, bail};
 use clock::Clock;
 use std::io;
@@ -42,16 +43,17 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
     let folder = Folder::make(options)?;
     let listener = listen(options.listen)?;
     let address = listener.local_addr()?;
+    let push = if options.no_apple { None } else { Some(PushService::prepare(&folder.path)?) };
     let config = Config::new(Options {
         data: Some(folder.path.clone()),
         listen: Some(address),
         public_url: Some(format!("http://{address}")),
-        ..if options.no_apple { Options::default() } else { apple()? }
+        ..push.as_ref().map(apple).transpose()?.unwrap_or_default()
     })?;
     let _lock = super::serve::take(&folder.path)?;
     let began = Instant::now();
     let app = App::open(config, Clock::System)?;
-    let demo = Arc::new(Demo::prepare(app.clone(), options.devices)?);
+    let demo = Arc::new(Demo::prepare(app.clone(), options.devices, push)?);
     if welcome(&app, &demo, &folder).is_err() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -92,12 +94,15 @@ fn tell(demo: Arc<Demo>, began: Instant) -> JoinHandle<anyhow::Result<()>> {
 }
 
 /// A listener for the simulated Apple devices. They take its address for what it is said to be, and speak to it on loopback.
-fn apple() -> anyhow::Result<Options> {
+fn apple(push: &PushService) -> anyhow::Result<Options> {
     let free = TcpListener::bind("127.0.0.1:0").context("finding a free port for Apple devices")?.local_addr()?;
     Ok(Options {
         apple_listen: Some(free),
         apple_url: Some(format!("https://{free}")),
         apple_topic: Some("com.apple.mgmt.External.demo".to_owned()),
+        apple_push_certificate: Some(push.certificate.clone()),
+        apple_push_root: Some(push.root.clone()),
+        apple_push_url: Some(push.url.clone()),
         ..Options::default()
     })
 }

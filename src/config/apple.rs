@@ -29,6 +29,8 @@ pub struct AppleSettings {
     pub attestation_root: Option<String>,
     /// Where Apple's push service is; without a trailing slash.
     pub push_url: String,
+    /// PEM file with certificates that are trusted there beside those that everybody trusts.
+    pub push_root: Option<PathBuf>,
 }
 
 /// Apple's own.
@@ -68,6 +70,7 @@ impl AppleSettings {
             attestation_root: options.apple_attestation_root.as_deref().map(attestation_root).transpose()?,
             push_certificate: options.apple_push_certificate.clone(),
             push_url: check_url("apple-push-url", options.apple_push_url.as_deref().unwrap_or(PUSH_URL))?,
+            push_root: options.apple_push_root.clone(),
             trusted_proxies: options.trusted_proxy.iter().flatten().map(IpAddr::to_canonical).collect(),
         }))
     }

@@ -65,6 +65,9 @@ pub struct Options {
     /// The address of Apple’s push service [default: Apple’s own]
     #[arg(long, value_name = "URL", env = "HOLDFAST_APPLE_PUSH_URL")]
     pub apple_push_url: Option<String>,
+    /// PEM file with certificates that are trusted there beside those that everybody trusts, as behind a proxy that opens TLS
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_PUSH_ROOT")]
+    pub apple_push_root: Option<PathBuf>,
     /// Whether Apple devices may ask for certificates with SHA-1 and DES [default: true]
     #[arg(long, value_name = "BOOL", env = "HOLDFAST_APPLE_WEAK_SCEP", num_args = 0..=1, default_missing_value = "true")]
     pub apple_weak_scep: Option<bool>,
@@ -176,6 +179,7 @@ impl Options {
             apple_root: self.apple_root.or(file.apple_root),
             apple_push_certificate: self.apple_push_certificate.or(file.apple_push_certificate),
             apple_push_url: self.apple_push_url.or(file.apple_push_url),
+            apple_push_root: self.apple_push_root.or(file.apple_push_root),
             apple_weak_scep: self.apple_weak_scep.or(file.apple_weak_scep),
             apple_acme: self.apple_acme.or(file.apple_acme),
             apple_attestation_root: self.apple_attestation_root.or(file.apple_attestation_root),

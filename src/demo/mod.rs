@@ -38,6 +38,8 @@ pub struct Demo {
     app: App,
     world: World,
     scenario: Scenario,
+    /// Who was woken of the simulated Apple devices.
+    woken: apple::Woken,
 }
 
 /// What a script needs to use the demo; `DATA/demo.json`.
@@ -60,11 +62,12 @@ impl Demo {
     /// Makes the accounts, teams and policies in an empty database.
     ///
     /// # Errors
-    /// When the database is not empty or refuses.
-    pub fn prepare(app: App, device_count: usize) -> Result<Self> {
+    /// When the database is not empty or refuses, or the push service cannot listen.
+    pub fn prepare(app: App, device_count: usize, push: Option<apple::PushService>) -> Result<Self> {
         let scenario = Scenario::with_devices(device_count)?;
         let world = World::build(&app, &scenario)?;
-        Ok(Self { app, world, scenario })
+        let woken = push.map(apple::PushService::serve).transpose()?.unwrap_or_default();
+        Ok(Self { app, world, scenario, woken })
     }
 
     /// The accounts with their passwords.
@@ -82,7 +85,7 @@ impl Demo {
         self.write_summary(&devices)?;
         say(format!("devices enrolled: {}; each one backs up, and each backup is restore-tested", devices.len()));
         std::thread::scope(|scope| {
-            let living = scope.spawn(|| apple::live(&self.app, &self.world, phones, say));
+            let living = scope.spawn(|| apple::live((&self.app, &self.world), phones, &self.woken, say));
             let told = self.tell(&devices, say);
             let lived = living.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a simulated device panicked")));
             told.and(lived)

@@ -1,9 +1,11 @@
 //! The Apple devices of the demo. They are simulated, their names say so, and nothing that they say counts as proven; the
 //! protocol is real: SCEP, check-ins, commands.
 mod client;
+mod push_service;
 mod story;
 
 pub use client::Client;
+pub use push_service::{PushService, Woken};
 
 use crate::app::App;
 use crate::demo::world::World;
@@ -12,10 +14,13 @@ use anyhow::{Context, Result};
 use apple::simulated::{Device, Identity};
 use domain::device::Ownership;
 use domain::id::DeviceId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often one comes by itself where nothing wakes it.
-const EVERY: Duration = Duration::from_secs(5);
+/// How often one comes although nothing woke it.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is seen who was woken.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// A device of the demo, and its person and team.
 pub struct Told {
@@ -44,6 +49,9 @@ pub fn devices() -> Vec<Told> {
 pub struct Enrolled {
     client: Client,
     id: DeviceId,
+    /// Hex.
+    push_token: String,
+    came_at: Instant,
 }
 
 /// Enrolls them all.
@@ -59,19 +67,28 @@ pub fn enroll(app: &App, world: &World, say: &(dyn Fn(String) + Sync)) -> Result
         let name = told.device.name.clone();
         let token = world.token(app, (&name, told.team), Ownership::Company)?;
         let at = (settings.listen, &app.clock);
-        let client = Client::enroll(at, told.device, (&token, &key), &secret::bytes::<32>()?)?;
+        let push_token = secret::bytes::<32>()?;
+        let client = Client::enroll(at, told.device, (&token, &key), &push_token)?;
         client.talks()?;
         let udid = client.device.udid.clone();
         let found = app.store.read_blocking(move |conn| store::apple::enrollment::named(conn, &udid))?;
         let (id, _) = found.with_context(|| format!("{name} enrolled, and is not there"))?;
         say(format!("{name}: enrolled over Apple’s protocol"));
-        all.push(Enrolled { client, id });
+        all.push(Enrolled { client, id, push_token: hex::encode(push_token), came_at: Instant::now() });
     }
     Ok(all)
 }
 
 /// Tells their stories, and answers for each until the server stops or it was erased.
-pub fn live(app: &App, world: &World, mut devices: Vec<Enrolled>, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+///
+/// # Errors
+/// When the console refuses a part of a story.
+pub fn live(
+    (app, world): (&App, &World),
+    mut devices: Vec<Enrolled>,
+    woken: &Woken,
+    say: &(dyn Fn(String) + Sync),
+) -> Result<()> {
     if let [lost, stolen, ..] = devices.as_slice() {
         story::loses(app, world, lost.id)?;
         story::erases(app, world, stolen.id)?;
@@ -79,13 +96,21 @@ pub fn live(app: &App, world: &World, mut devices: Vec<Enrolled>, say: &(dyn Fn(
         say(format!("{}: reported stolen; a wipe was asked for and approved", stolen.client.device.name));
     }
     while !app.wake.is_stopping() {
-        devices.retain(|it| it.is_there(say));
-        std::thread::sleep(EVERY);
+        devices.retain_mut(|it| !it.has_come(woken) || it.is_there(say));
+        std::thread::sleep(LOOK_EVERY);
     }
     Ok(())
 }
 
 impl Enrolled {
+    fn has_come(&mut self, woken: &Woken) -> bool {
+        let comes = woken.take(&self.push_token) || self.came_at.elapsed() >= EVERY;
+        if comes {
+            self.came_at = Instant::now();
+        }
+        comes
+    }
+
     /// Answers what it is asked; false once it does so no more.
     fn is_there(&self, say: &(dyn Fn(String) + Sync)) -> bool {
         let name = &self.client.device.name;

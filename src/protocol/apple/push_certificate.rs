@@ -68,6 +68,7 @@ mod tests {
             trusted_proxies: Vec::new(),
             push_certificate: Some(file),
             push_url: "https://push.test".to_owned(),
+            push_root: None,
         })
     }
 
