@@ -4,7 +4,8 @@ use crate::service::{command, loss};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use domain::channel::may_order;
-use domain::command::CommandKind;
+use domain::command::{CommandKind, CommandState};
+use domain::fact::{FactKind, FactValue};
 use domain::inventory::{Inventory, Location};
 use domain::loss::LossFacts;
 use domain::lost::{Known, Told};
@@ -26,8 +27,10 @@ pub fn known(conn: &mut Conn, device: &Device, now: Time) -> Result<(Known, Loss
     let location = location(conn, device)?;
     let restore = store::lost::newest_replacement(conn, device.id)?;
     let compared = restore.as_ref().filter(|(it, _)| it.state == RestoreState::Compared);
+    let lost_mode = lost_mode(conn, device)?;
     let known = Known {
-        lost_mode: lost_mode(conn, device)?,
+        lost_mode,
+        left_lost_mode_at: left_lost_mode(conn, device, lost_mode)?,
         lock: told(conn, device, CommandKind::Lock)?,
         located_at: location.as_ref().map(|(at, _)| *at),
         locate: told(conn, device, CommandKind::Locate)?,
@@ -46,12 +49,19 @@ fn told(conn: &mut Conn, device: &Device, kind: CommandKind) -> Result<Option<To
     Ok(command.map(|it| Told { state: it.state, asked_at: it.created_at, ended_at: it.finished_at }))
 }
 
-/// None once somebody asked to end it.
+/// None once it answered that it ended it.
 fn lost_mode(conn: &mut Conn, device: &Device) -> Result<Option<Told>> {
-    let both = [CommandKind::LostModeOn, CommandKind::LostModeOff];
-    let newest = store::lost::newest_command(conn, (device.id, device.generation), &both)?;
-    let on = newest.filter(|it| it.kind == CommandKind::LostModeOn);
-    Ok(on.map(|it| Told { state: it.state, asked_at: it.created_at, ended_at: it.finished_at }))
+    let off = told(conn, device, CommandKind::LostModeOff)?.filter(|it| it.state == CommandState::Acknowledged);
+    let on = told(conn, device, CommandKind::LostModeOn)?;
+    Ok(on.filter(|on| off.is_none_or(|it| it.asked_at < on.asked_at)))
+}
+
+/// When it said that it is not in lost mode, after it had said that it went into it.
+fn left_lost_mode(conn: &mut Conn, device: &Device, lost_mode: Option<Told>) -> Result<Option<Time>> {
+    let Some(since) = lost_mode.and_then(|it| it.ended_at) else { return Ok(None) };
+    let facts = store::device_status::find(conn, device.id)?.map(|it| it.facts()).transpose()?.unwrap_or_default();
+    let said = facts.get(FactKind::LostMode).filter(|it| it.value == FactValue::Flag(false));
+    Ok(said.map(|it| it.measured_at).filter(|at| *at > since))
 }
 
 fn location(conn: &mut Conn, device: &Device) -> Result<Option<Place>> {

@@ -15,12 +15,18 @@ pub struct DeviceSecret {
     pub kind: SecretKind,
     /// Encrypted, base64.
     pub sealed: String,
+    /// The enrolment that it came from or was made for: it is sent to no other.
+    pub generation: i64,
+    /// What the secret hashes to, hex: the same from two devices is one that was taken from the other.
+    pub fingerprint: String,
     pub made_at: Time,
     /// The command that carries it to the device, if it was made here.
     pub command_id: Option<CommandId>,
     /// When the device said that it has it.
     pub confirmed_at: Option<Time>,
-    /// When another took its place, or the device refused it.
+    /// When the device answered with an error after it was sent: nobody knows whether it is in force.
+    pub doubted_at: Option<Time>,
+    /// When another took its place.
     pub ended_at: Option<Time>,
     pub revealed_at: Option<Time>,
 }
@@ -39,10 +45,15 @@ pub fn of_device(conn: &mut Conn, device: DeviceId) -> QueryResult<Vec<DeviceSec
         .load(conn)
 }
 
-/// The one of a kind that the device has, as far as is known.
-pub fn current(conn: &mut Conn, device: DeviceId, kind: SecretKind) -> QueryResult<Option<DeviceSecret>> {
+/// The one of a kind that a device has in this enrolment, as far as is known.
+pub fn current(
+    conn: &mut Conn,
+    (device, generation): (DeviceId, i64),
+    kind: SecretKind,
+) -> QueryResult<Option<DeviceSecret>> {
     device_secrets::table
-        .filter(device_secrets::device_id.eq(device).and(device_secrets::kind.eq(kind)))
+        .filter(device_secrets::device_id.eq(device).and(device_secrets::generation.eq(generation)))
+        .filter(device_secrets::kind.eq(kind))
         .filter(device_secrets::confirmed_at.is_not_null().and(device_secrets::ended_at.is_null()))
         .order((device_secrets::made_at.desc(), device_secrets::id.desc()))
         .select(DeviceSecret::as_select())
@@ -82,9 +93,16 @@ pub fn confirm(conn: &mut Conn, id: DeviceSecretId, now: Time) -> QueryResult<()
         .map(drop)
 }
 
-/// The device refused it.
-pub fn end(conn: &mut Conn, id: DeviceSecretId, now: Time) -> QueryResult<()> {
-    diesel::update(device_secrets::table.find(id)).set(device_secrets::ended_at.eq(Some(now))).execute(conn).map(drop)
+/// The device answered with an error: nobody knows whether it has it.
+pub fn doubt(conn: &mut Conn, id: DeviceSecretId, now: Time) -> QueryResult<()> {
+    diesel::update(device_secrets::table.find(id)).set(device_secrets::doubted_at.eq(Some(now))).execute(conn).map(drop)
+}
+
+/// Whether another device brought the same secret.
+pub fn is_of_another(conn: &mut Conn, device: DeviceId, fingerprint: &str) -> QueryResult<bool> {
+    let same = device_secrets::table
+        .filter(device_secrets::fingerprint.eq(fingerprint).and(device_secrets::device_id.ne(device)));
+    diesel::select(diesel::dsl::exists(same)).get_result(conn)
 }
 
 /// Somebody read it.

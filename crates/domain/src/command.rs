@@ -159,6 +159,28 @@ impl CommandKind {
         }
     }
 
+    /// Whether a freeze stops it: it opens a device, or gives a secret of it away.
+    pub const fn loosens(self) -> bool {
+        match self {
+            Self::LostModeOff
+            | Self::ClearPasscode
+            | Self::RotateRecoveryKey
+            | Self::SetRecoveryLock
+            | Self::FetchBypassCode => true,
+            Self::Lock
+            | Self::BackUpNow
+            | Self::Wipe
+            | Self::RemoveCompanyData
+            | Self::Restore
+            | Self::UndoRestore
+            | Self::LostModeOn
+            | Self::PlaySound
+            | Self::Locate
+            | Self::Restart
+            | Self::ShutDown => false,
+        }
+    }
+
     /// Whether it is asked for by itself; the others are part of a wipe or a restore, which has rules of its own.
     pub const fn stands_alone(self) -> bool {
         match self {

@@ -65,6 +65,8 @@ pub struct Known {
     /// The newest command to go into lost mode, if none after it ended that.
     pub lost_mode: Option<Told>,
     pub lock: Option<Told>,
+    /// When it said, after that, that it is not in lost mode.
+    pub left_lost_mode_at: Option<Time>,
     /// When it last said where it is.
     pub located_at: Option<Time>,
     pub locate: Option<Told>,
@@ -88,8 +90,9 @@ impl Known {
     /// How far a step is.
     pub fn standing(&self, step: Step) -> Standing {
         match step {
+            Step::Secure if self.left_lost_mode_at.is_some() && self.secured() == self.lost_mode => Standing::Failed,
             Step::Secure => self.secured().map_or(Standing::Open, Told::standing),
-            Step::Locate if self.located_at.is_some() => Standing::Done,
+            Step::Locate if self.is_located() => Standing::Done,
             Step::Locate if !self.can_locate => Standing::Absent,
             Step::Locate => self.locate.map_or(Standing::Open, Told::standing),
             Step::Erase => self.wipe.map_or(Standing::Open, |(state, _)| of_wipe(state)),
@@ -103,6 +106,11 @@ impl Known {
         }
     }
 
+    /// Whether it answered since it was last asked where it is.
+    fn is_located(&self) -> bool {
+        self.located_at.is_some_and(|at| self.locate.is_none_or(|it| it.asked_at <= at))
+    }
+
     fn secured(&self) -> Option<Told> {
         // What came into force counts before what was only asked for.
         let both = [self.lost_mode, self.lock].into_iter().flatten();
@@ -113,8 +121,18 @@ impl Known {
         match step {
             Step::Secure => match self.secured() {
                 None => "Nothing was asked of it yet.".to_owned(),
-                Some(told) if Some(told) == self.lost_mode => told.sentence("It is in lost mode", "Lost mode", when),
-                Some(told) => told.sentence("It is locked", "A lock", when),
+                Some(told) if Some(told) == self.lost_mode => match self.left_lost_mode_at {
+                    Some(at) => format!("It went into lost mode, and said {} that it is not in it any more.", when(at)),
+                    None => told.sentence("It went into lost mode", "Lost mode", when),
+                },
+                Some(told) => {
+                    let said = told.sentence("It locked its screen", "A lock", when);
+                    if told.standing() == Standing::Done {
+                        format!("{said} Whoever knows its passcode may have opened it since.")
+                    } else {
+                        said
+                    }
+                }
             },
             Step::Locate => self.locate_sentence(when),
             Step::Erase => match self.wipe {
@@ -142,7 +160,11 @@ impl Known {
 
     fn locate_sentence(&self, when: &dyn Fn(Time) -> String) -> String {
         match (self.located_at, self.locate) {
-            (Some(at), _) => format!("It said where it is {}.", when(at)),
+            (Some(at), _) if self.is_located() => format!("It said where it is {}.", when(at)),
+            (Some(at), Some(told)) => {
+                format!("{} It last said where it is {}.", told.sentence("It answered", "The question", when), when(at))
+            }
+            (Some(at), None) => format!("It said where it is {}.", when(at)),
             (None, _) if !self.can_locate => "It cannot be asked where it is.".to_owned(),
             (None, Some(told)) => told.sentence("It answered", "The question", when),
             (None, None) => "It was not asked. It answers only in lost mode.".to_owned(),
@@ -219,14 +241,30 @@ mod tests {
             let known = Known { lost_mode: told(*state), ..Known::default() };
             let is_done = known.standing(Step::Secure) == Standing::Done;
             assert_eq!(is_done, *state == CommandState::Acknowledged, "{state}");
-            assert_eq!(word(&known, Step::Secure).contains("It is in lost mode"), is_done, "{state}");
+            assert_eq!(word(&known, Step::Secure).contains("It went into lost mode"), is_done, "{state}");
         }
         let locked = Known {
             lost_mode: Some(Told { asked_at: Time::from_millis(9), ..told(CommandState::Queued).unwrap() }),
             lock: told(CommandState::Acknowledged),
             ..Known::default()
         };
-        assert_eq!(word(&locked, Step::Secure), "It is locked, by its own word, then.");
+        assert!(word(&locked, Step::Secure).starts_with("It locked its screen, by its own word, then. Whoever knows"));
+        let left = Known {
+            lost_mode: told(CommandState::Acknowledged),
+            left_lost_mode_at: Some(Time::from_millis(5)),
+            ..Known::default()
+        };
+        assert_eq!(left.standing(Step::Secure), Standing::Failed, "it said itself that it is not in it any more");
+    }
+
+    #[test]
+    fn a_place_from_before_it_was_asked_again_is_no_answer() {
+        let asked = Told { asked_at: Time::from_millis(9), ..told(CommandState::Failed).unwrap() };
+        let known = Known { can_locate: true, located_at: Some(AT), locate: Some(asked), ..Known::default() };
+        assert_eq!(known.standing(Step::Locate), Standing::Failed);
+        assert!(word(&known, Step::Locate).contains("It last said where it is"));
+        let answered = Known { located_at: Some(Time::from_millis(9)), ..known };
+        assert_eq!(answered.standing(Step::Locate), Standing::Done);
     }
 
     #[test]

@@ -10,13 +10,18 @@ CREATE TABLE device_secrets (
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('recovery_key', 'lock_pin', 'wipe_pin', 'bypass_code', 'recovery_lock')),
     sealed TEXT COLLATE "C" NOT NULL,
+    generation BIGINT NOT NULL,
+    fingerprint TEXT COLLATE "C" NOT NULL,
     made_at BIGINT NOT NULL,
     command_id TEXT COLLATE "C" REFERENCES commands (id),
     confirmed_at BIGINT,
+    doubted_at BIGINT,
     ended_at BIGINT,
     revealed_at BIGINT
 );
 CREATE INDEX device_secrets_by_device ON device_secrets (device_id, kind, made_at);
+CREATE INDEX device_secrets_by_fingerprint ON device_secrets (fingerprint);
+CREATE INDEX device_secrets_by_command ON device_secrets (command_id);
 
 -- The last of each list that a device gave, and where it last said that it was; JSON.
 CREATE TABLE apple_reports (

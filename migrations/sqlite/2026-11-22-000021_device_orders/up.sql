@@ -10,13 +10,18 @@ CREATE TABLE device_secrets (
     device_id TEXT NOT NULL REFERENCES devices (id),
     kind TEXT NOT NULL CHECK (kind IN ('recovery_key', 'lock_pin', 'wipe_pin', 'bypass_code', 'recovery_lock')),
     sealed TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
     made_at INTEGER NOT NULL,
     command_id TEXT REFERENCES commands (id),
     confirmed_at INTEGER,
+    doubted_at INTEGER,
     ended_at INTEGER,
     revealed_at INTEGER
 ) STRICT;
 CREATE INDEX device_secrets_by_device ON device_secrets (device_id, kind, made_at);
+CREATE INDEX device_secrets_by_fingerprint ON device_secrets (fingerprint);
+CREATE INDEX device_secrets_by_command ON device_secrets (command_id);
 
 -- The last of each list that a device gave, and where it last said that it was; JSON.
 CREATE TABLE apple_reports (

@@ -41,8 +41,13 @@ pub fn channel(target: &Target, ownership: Ownership) -> Channel {
 }
 
 fn may_ask(request: &Request, target: &Target, ownership: Ownership) -> Result<(), String> {
-    if ownership == Ownership::Personal && matches!(request, Request::ClearPasscode { .. }) {
-        return Err("this is a personal device: its passcode is its owner’s".to_owned());
+    let limits = request.limits();
+    let takes_personal = match target.system {
+        System::Ios => limits.personal_ios,
+        System::Macos => limits.personal_macos,
+    };
+    if ownership == Ownership::Personal && !takes_personal {
+        return Err("this is a personal device".to_owned());
     }
     request.may_ask(target).map_err(|it| it.to_string())
 }

@@ -3,6 +3,7 @@ use crate::error::Result;
 use crate::service;
 use crate::service::apple::authority::Sealer;
 use crate::service::apple::certificate::{self, Issued};
+use crate::service::device_secret::Sealed;
 use crate::store::apple::authority::AppleAuthority;
 use crate::store::device_secret::DeviceSecret;
 use crate::store::{self, Store};
@@ -99,8 +100,14 @@ impl Opened {
     ///
     /// # Errors
     /// When there is no randomness.
-    pub fn seal_secret(&self, (device, kind): (DeviceId, SecretKind), text: &str) -> Result<String> {
-        self.seal(&secret_context(device, kind), text.as_bytes())
+    pub fn seal_secret(&self, (device, kind): (DeviceId, SecretKind), text: &str) -> Result<Sealed> {
+        let sealed = self.seal(&secret_context(device, kind), text.as_bytes())?;
+        // By kind too: a PIN of six digits is no secret of another device that has the same one.
+        let fingerprint = match kind.comes_from_device() {
+            true => secret::hash(&format!("{kind}/{text}")),
+            false => secret::hash(&sealed),
+        };
+        Ok(Sealed { kind, sealed, fingerprint })
     }
 
     /// Decrypts what [`Opened::seal_secret`] made.

@@ -75,10 +75,12 @@ fn said(conn: &mut Conn, report: &Report, device: &Device, received: &Received) 
 fn given(conn: &mut Conn, report: &Report, device: &Device, received: &Received) -> Result<Given> {
     let answer = &report.answer;
     let may_have_secrets = ["SecurityInfo", "RotateResult", "ActivationLockBypassCode"].iter();
-    let secrets = if may_have_secrets.clone().any(|it| answer.contains_key(it)) {
+    // A personal device's key is its owner's.
+    let is_ours = device.ownership == Ownership::Company;
+    let secrets = if is_ours && may_have_secrets.clone().any(|it| answer.contains_key(it)) {
         let kept = store::device_secret::of_device(conn, device.id)?;
         let opened = received.door.opened().map_err(|fault| anyhow!("{fault}"))?;
-        secrets(opened, device.id, &kept, answer)?
+        secrets(opened, (device.id, device.generation), &kept, answer)?
     } else {
         Vec::new()
     };

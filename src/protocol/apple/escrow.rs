@@ -1,6 +1,7 @@
 //! Secrets in a device's answers: they are encrypted again, with a key of this server, before they are kept.
 use crate::error::Result;
 use crate::protocol::apple::authority::Opened;
+use crate::service::device_secret::Sealed;
 use crate::store::device_secret::DeviceSecret;
 use apple::certificate::Strength;
 use apple::cms;
@@ -18,19 +19,20 @@ const MAX_SECRET: usize = 100;
 /// When one that is kept cannot be opened. What a device sends and nobody can read is left out, and logged.
 pub fn secrets(
     opened: &Opened,
-    device: DeviceId,
+    (device, generation): (DeviceId, i64),
     kept: &[DeviceSecret],
     answer: &Dictionary,
-) -> Result<Vec<(SecretKind, String)>> {
+) -> Result<Vec<Sealed>> {
     let mut found = Vec::new();
     for (kind, text) in said(opened, device, answer) {
-        let current = kept.iter().find(|it| it.kind == kind && it.confirmed_at.is_some() && it.ended_at.is_none());
+        let of_kind = |it: &&DeviceSecret| it.kind == kind && it.generation == generation;
+        let current = kept.iter().filter(of_kind).find(|it| it.confirmed_at.is_some() && it.ended_at.is_none());
         let is_known = match current {
             Some(current) => opened.unseal_secret(current)? == text,
             None => false,
         };
         if !is_known {
-            found.push((kind, opened.seal_secret((device, kind), &text)?));
+            found.push(opened.seal_secret((device, kind), &text)?);
         }
     }
     Ok(found)

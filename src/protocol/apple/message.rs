@@ -68,8 +68,6 @@ fn is_act(message: &Message) -> bool {
 
 fn answer(conn: &mut Conn, received: &Received, known: Known, kept: String) -> Result<Answer> {
     let Message { content, speaker } = &received.message;
-    let heard = Line { is_ours: false, kind: kind(content).to_owned(), body: kept };
-    log::keep(conn, known.enrollment.id, &heard, received.now)?;
     let answer = match content {
         // Users of a Mac have no channel of their own.
         Content::CheckIn(CheckIn::UserAuthenticate { .. }) => Answer::Gone,
@@ -77,6 +75,9 @@ fn answer(conn: &mut Conn, received: &Received, known: Known, kept: String) -> R
         Content::CheckIn(said) => check_in::answer(conn, received, &known, said)?,
         Content::Report(report) => command::answer(conn, received, &known, report)?,
     };
+    // After all that takes its turn among the acts: two messages of one device would wait for each other otherwise.
+    let heard = Line { is_ours: false, kind: kind(content).to_owned(), body: kept };
+    log::keep(conn, known.enrollment.id, &heard, received.now)?;
     if let Answer::Plist { kind, bytes } = &answer {
         let said = Line { is_ours: true, kind: (*kind).to_owned(), body: without_secrets(bytes) };
         log::keep(conn, known.enrollment.id, &said, received.now)?;

@@ -60,6 +60,9 @@ pub fn request(
         }
         // Handed out only for a released wipe request, checked in this transaction.
         Order::Wipe { erasure, .. } => {
+            if erasure.refusal(sending.device.platform, &sending.device.os_version).is_some() {
+                return Ok(Err("what was approved for this wipe is not possible on its system"));
+            }
             let pin = sending.pin(conn, (SecretKind::WipePin, instruction))?;
             Request::EraseDevice(Erasure { pin, ..chosen(erasure) })
         }
@@ -136,12 +139,12 @@ impl Sending<'_> {
         }
         let text = make()?;
         let sealed = self.opened()?.seal_secret((self.device.id, kind), &text)?;
-        device_secret::send(conn, self.device, (kind, &sealed), instruction.id, self.received.now)?;
+        device_secret::send(conn, self.device, &sealed, instruction.id, self.received.now)?;
         Ok(text)
     }
 
     fn current(&self, conn: &mut Conn, kind: SecretKind) -> Result<Option<String>> {
-        let current = store::device_secret::current(conn, self.device.id, kind)?;
+        let current = store::device_secret::current(conn, (self.device.id, self.device.generation), kind)?;
         current.map(|it| self.opened()?.unseal_secret(&it)).transpose()
     }
 

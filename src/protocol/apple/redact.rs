@@ -19,6 +19,10 @@ const SECRET: &[&str] = &[
     "TokenData",
     "MDMProfileData",
     "WiFiProfileData",
+    "ActivationLockBypassCode",
+    "EncryptedNewRecoveryKey",
+    "Latitude",
+    "Longitude",
 ];
 
 /// The message in XML without its secrets; nothing of one that cannot be read.
@@ -49,6 +53,15 @@ fn clean_value(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_takes_a_reason_to_read_is_in_the_log() {
+        for key in SECRET {
+            let message =
+                format!("<plist version=\"1.0\"><dict><key>{key}</key><string>secret</string></dict></plist>");
+            assert!(!without_secrets(message.as_bytes()).contains("secret"), "{key}");
+        }
+    }
 
     #[test]
     fn no_secret_of_a_message_is_kept_however_deep_it_lies() {

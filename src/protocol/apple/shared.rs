@@ -151,7 +151,8 @@ impl Door {
     /// Whether this misuse of a certificate is to be written down: a device could fill the history otherwise.
     pub fn is_news(&self, fingerprint: &str, now: Time) -> bool {
         let mut noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.get(fingerprint).is_some_and(|at| *at + NOTED_AGAIN > now) || noted.len() >= MOST_NOTED {
+        noted.retain(|_, at| *at + NOTED_AGAIN > now);
+        if noted.contains_key(fingerprint) || noted.len() >= MOST_NOTED {
             return false;
         }
         noted.insert(fingerprint.to_owned(), now);

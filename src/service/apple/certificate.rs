@@ -15,6 +15,9 @@ pub const LIFE: Duration = days(398);
 /// How long before its end the device is given another.
 pub const RENEW_BEFORE: Duration = days(60);
 
+/// How many certificates an enrolment may have that are not revoked: the one in use, and some that were lost on their way.
+const MOST_OPEN: i64 = 4;
+
 /// What entitles somebody to a certificate.
 #[derive(Debug, Clone)]
 pub enum Entitled {
@@ -71,6 +74,9 @@ pub fn issue(
             if !store::apple::challenge::take(conn, hash, now)? {
                 return Ok(None);
             }
+        }
+        Entitled::Holder(_) if store::apple::certificate::open_count(conn, enrollment.id)? >= MOST_OPEN => {
+            return Ok(None);
         }
         Entitled::Holder(_) => {}
     }

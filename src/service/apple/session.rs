@@ -4,8 +4,9 @@ use crate::service::apple::certificate::RENEW_BEFORE;
 use crate::service::apple::push;
 use crate::service::command::deliver::deliver_next;
 use crate::service::command::finish::finish;
+use crate::service::device_secret::{self, Sealed};
 use crate::service::fact::{self, Heard, Schedule};
-use crate::service::{device_secret, wipe};
+use crate::service::wipe;
 use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::apple::query::AppleQuery;
 use crate::store::apple::report::AppleReport;
@@ -14,7 +15,7 @@ use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::Via;
-use domain::command::{CommandKind, Ending, Instruction};
+use domain::command::{CommandKind, CommandState, Ending, Instruction};
 use domain::device_secret::SecretKind;
 use domain::fact::Reported;
 use domain::id::CommandId;
@@ -49,8 +50,7 @@ pub enum Said {
 #[derive(Debug, Clone, Default)]
 pub struct Given {
     pub facts: Vec<Reported>,
-    /// Encrypted already, base64.
-    pub secrets: Vec<(SecretKind, String)>,
+    pub secrets: Vec<Sealed>,
     pub inventory: Option<Inventory>,
 }
 
@@ -123,18 +123,22 @@ pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> 
             Vec::new()
         }
         Said::NotNow { asked_as } => {
-            put_off(conn, enrollment, asked_as)?;
+            // Only what was asked: each is a row.
+            if about(conn, caller, asked_as)?.is_some() {
+                put_off(conn, enrollment, asked_as)?;
+            }
             Vec::new()
         }
         Said::Ended { asked_as, done, detail, given } => {
-            match CommandId::parse(asked_as).map(|id| store::command::find(conn, id)).transpose()?.flatten() {
-                Some(command) => ended(conn, caller, (&command, *done), detail, now)?,
-                None => {
+            let about = about(conn, caller, asked_as)?;
+            match &about {
+                Some(About::Order(command)) => ended(conn, caller, (command, *done), detail, now)?,
+                Some(About::Question(_)) => {
                     store::apple::query::answer(conn, enrollment.id, asked_as, done.then_some(now))?;
                 }
+                None => {}
             }
-            take(conn, caller, given, now)?;
-            given.facts.iter().filter(|it| !it.is_demo() && it.faults(now).is_empty()).cloned().collect()
+            take(conn, caller, (about.as_ref(), given), now)?
         }
     };
     push::came(conn, enrollment.id, matches!(said, Said::NotNow { .. }), now)?;
@@ -152,23 +156,78 @@ fn put_off(conn: &mut Conn, enrollment: &AppleEnrollment, asked_as: &str) -> Res
     Ok(store::apple::query::defer(conn, enrollment.id, kind.as_deref().unwrap_or(asked_as))?)
 }
 
-/// Keeps what came with an answer.
-fn take(conn: &mut Conn, caller: Caller<'_>, given: &Given, now: Time) -> Result<()> {
+/// What an answer is about.
+enum About {
+    Order(Command),
+    /// The word of what was asked.
+    Question(String),
+}
+
+/// What an answer is about: only what this device was asked, and has not answered yet.
+fn about(conn: &mut Conn, caller: Caller<'_>, asked_as: &str) -> Result<Option<About>> {
+    let Caller { device, enrollment, .. } = caller;
+    if let Some(id) = CommandId::parse(asked_as) {
+        let found = store::command::find(conn, id)?;
+        let own = found.filter(|it| it.device_id == device.id && it.generation == device.generation);
+        return Ok(own
+            .filter(|it| it.state != CommandState::Acknowledged && it.state != CommandState::Failed)
+            .map(About::Order));
+    }
+    let asked = store::apple::query::all(conn, enrollment.id)?;
+    Ok(asked.into_iter().find(|it| it.asked_as.as_deref() == Some(asked_as)).map(|it| About::Question(it.kind)))
+}
+
+impl About {
+    /// Whether a secret of this kind answers it.
+    fn asks_secret(&self, kind: SecretKind) -> bool {
+        match self {
+            Self::Question(word) => kind == SecretKind::RecoveryKey && word == Question::SecurityInfo.word(),
+            Self::Order(command) => match kind {
+                SecretKind::RecoveryKey => command.kind == CommandKind::RotateRecoveryKey,
+                SecretKind::BypassCode => command.kind == CommandKind::FetchBypassCode,
+                SecretKind::LockPin | SecretKind::WipePin | SecretKind::RecoveryLock => false,
+            },
+        }
+    }
+
+    fn asks_list(&self, kind: InventoryKind) -> bool {
+        let question = match kind {
+            InventoryKind::Profiles => Question::ProfileList,
+            InventoryKind::Certificates => Question::CertificateList,
+            InventoryKind::Applications => Question::InstalledApplicationList,
+            InventoryKind::Location => {
+                return matches!(self, Self::Order(command) if command.kind == CommandKind::Locate);
+            }
+        };
+        matches!(self, Self::Question(word) if word == question.word())
+    }
+}
+
+/// Keeps what came with an answer, as far as it was asked for; returns the facts. What nobody asked is no answer.
+fn take(
+    conn: &mut Conn,
+    caller: Caller<'_>,
+    (about, given): (Option<&About>, &Given),
+    now: Time,
+) -> Result<Vec<Reported>> {
     let Caller { device, enrollment, address } = caller;
-    if !given.secrets.is_empty() {
+    let Some(about) = about else { return Ok(Vec::new()) };
+    let asked: Vec<_> = given.secrets.iter().filter(|it| about.asks_secret(it.kind)).collect();
+    if !asked.is_empty() {
         // Recorded, so it takes its turn among the acts.
         store::activity::lock(conn)?;
         let actor = device.actor(Via::Apple, address);
-        for (kind, sealed) in &given.secrets {
-            device_secret::keep(conn, (&actor, device), (*kind, sealed), now)?;
+        for secret in asked {
+            device_secret::keep(conn, (&actor, device), secret, now)?;
         }
     }
-    if let Some(inventory) = &given.inventory {
+    if let Some(inventory) = given.inventory.as_ref().filter(|it| about.asks_list(it.kind())) {
         let body = serde_json::to_string(inventory).context("writing what a device listed")?;
         let report = AppleReport { enrollment_id: enrollment.id, kind: inventory.kind(), at: now, body };
         store::apple::report::keep(conn, &report)?;
     }
-    Ok(())
+    let is_sound = |it: &&Reported| !it.is_demo() && it.faults(now).is_empty();
+    Ok(given.facts.iter().filter(is_sound).cloned().collect())
 }
 
 /// An order ended. What erases says so before it begins, and nothing after.
@@ -180,9 +239,6 @@ fn ended(
     now: Time,
 ) -> Result<()> {
     let Caller { device, enrollment, address } = caller;
-    if command.device_id != device.id || command.generation != device.generation {
-        return Ok(());
-    }
     // The end of a command is recorded, so it takes its turn among the acts.
     store::activity::lock(conn)?;
     let actor = device.actor(Via::Apple, address);
@@ -199,9 +255,9 @@ fn ended(
             }
             ask_again(conn, enrollment, Question::DeviceInformation)
         }
-        CommandKind::ClearPasscode | CommandKind::RotateRecoveryKey if done => {
-            ask_again(conn, enrollment, Question::SecurityInfo)
-        }
+        // Whatever it says: its answer to an earlier try may have been lost.
+        CommandKind::RotateRecoveryKey => ask_again(conn, enrollment, Question::SecurityInfo),
+        CommandKind::ClearPasscode if done => ask_again(conn, enrollment, Question::SecurityInfo),
         CommandKind::Lock
         | CommandKind::BackUpNow
         | CommandKind::Wipe
@@ -215,7 +271,6 @@ fn ended(
         | CommandKind::ClearPasscode
         | CommandKind::Restart
         | CommandKind::ShutDown
-        | CommandKind::RotateRecoveryKey
         | CommandKind::SetRecoveryLock
         | CommandKind::FetchBypassCode => Ok(()),
     }
@@ -262,6 +317,8 @@ fn is_due(row: Option<&AppleQuery>, question: Question, now: Time) -> bool {
 }
 
 fn needs_certificate(conn: &mut Conn, enrollment: &AppleEnrollment, now: Time) -> Result<bool> {
-    let newest = store::apple::certificate::of_enrollment(conn, enrollment.id)?.into_iter().next();
+    // One that it never showed may have been lost on its way.
+    let all = store::apple::certificate::of_enrollment(conn, enrollment.id)?;
+    let newest = all.into_iter().find(|it| it.used_at.is_some() && it.revoked_at.is_none());
     Ok(newest.is_some_and(|it| it.not_after <= now + RENEW_BEFORE))
 }

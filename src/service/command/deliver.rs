@@ -1,7 +1,7 @@
 //! Handing a device its commands.
 use crate::error::Result;
 use crate::service::command::refuse;
-use crate::service::{restore, wipe};
+use crate::service::{freeze, restore, wipe};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
@@ -82,15 +82,16 @@ fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
         CommandKind::Lock
         | CommandKind::BackUpNow
         | CommandKind::LostModeOn
-        | CommandKind::LostModeOff
         | CommandKind::PlaySound
         | CommandKind::Locate
-        | CommandKind::ClearPasscode
         | CommandKind::Restart
-        | CommandKind::ShutDown
+        | CommandKind::ShutDown => Ok(true),
+        // It waits, and does not end.
+        CommandKind::LostModeOff
+        | CommandKind::ClearPasscode
         | CommandKind::RotateRecoveryKey
         | CommandKind::SetRecoveryLock
-        | CommandKind::FetchBypassCode => Ok(true),
+        | CommandKind::FetchBypassCode => Ok(freeze::standing(conn)?.is_none()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Asking a device to do something.
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{guard, reach};
+use crate::service::{freeze, guard, reach};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
@@ -85,6 +85,8 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
     store::command::insert(conn, &command)?;
     let act = Act::done(Action::CommandQueued, command.object()).on(device.id);
     activity::record(conn, actor, &act, now)?;
+    // It need not wait until the device was to be woken again.
+    store::apple::push::hurry(conn, device.id, now)?;
     Ok(command)
 }
 
@@ -139,6 +141,9 @@ pub fn queue_guarded(
 ) -> Result<Command> {
     check_note(ask.order)?;
     let kind = ask.order.kind();
+    if kind.loosens() {
+        freeze::check(conn)?;
+    }
     let said = kind.guarded().map(|act| guard::reason(act, reason).map(|it| (act, it))).transpose()?;
     let command = queue_one(conn, by, id, ask, now)?;
     if let Some((act, reason)) = said {

@@ -72,6 +72,7 @@ pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeReq
     ground::refuse_while_away(conn)?;
     let device = reach::acted_on(conn, by, Permission::RequestWipe, ask.device)?;
     let agreed = agree(conn, &device, (ask.action, &ask.ticket), ask.agreement(), now)?;
+    check_erasure(&device, &ask.erasure)?;
     if store::wipe::open_of_device(conn, device.id)?.is_some() {
         return Err(WipeRefusal::AlreadyOpen.into());
     }
@@ -151,6 +152,14 @@ pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, said: Agreement<'_>, 
     let name = who(conn, &by.actor)?;
     tell(conn, (&request, &device), &name, News::Requested, now)?;
     Ok(request)
+}
+
+/// A second person agrees to these words, so the device has to know them.
+fn check_erasure(device: &Device, erasure: &Erasure) -> Result<()> {
+    match erasure.refusal(device.platform, &device.os_version) {
+        Some(why) => Err(Error::invalid("action", why)),
+        None => Ok(()),
+    }
 }
 
 /// The current facts, if they are those that were shown and everything was typed and ticked correctly.

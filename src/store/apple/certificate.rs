@@ -54,6 +54,14 @@ pub fn of_enrollment(conn: &mut Conn, id: AppleEnrollmentId) -> QueryResult<Vec<
         .load(conn)
 }
 
+/// How many of an enrolment are not revoked.
+pub fn open_count(conn: &mut Conn, id: AppleEnrollmentId) -> QueryResult<i64> {
+    apple_certificates::table
+        .filter(apple_certificates::enrollment_id.eq(id).and(apple_certificates::revoked_at.is_null()))
+        .count()
+        .get_result(conn)
+}
+
 /// Adds one.
 pub fn insert(conn: &mut Conn, certificate: &AppleCertificate) -> QueryResult<()> {
     diesel::insert_into(apple_certificates::table).values(certificate).execute(conn).map(drop)

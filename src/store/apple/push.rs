@@ -5,7 +5,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 use domain::command::CommandState;
 use domain::device::DeviceState;
-use domain::id::AppleEnrollmentId;
+use domain::id::{AppleEnrollmentId, DeviceId};
 use domain::time::Time;
 
 /// A device, and where it is reached.
@@ -46,6 +46,15 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Due>> {
             apple_enrollments::push_tries,
         ))
         .load(conn)
+}
+
+/// A device that came when it was last woken may be woken at once: something new waits for it.
+pub fn hurry(conn: &mut Conn, device: DeviceId, now: Time) -> QueryResult<()> {
+    diesel::update(apple_enrollments::table.filter(apple_enrollments::device_id.eq(device)))
+        .filter(apple_enrollments::ended_at.is_null().and(apple_enrollments::push_tries.eq(0)))
+        .set(apple_enrollments::push_due_at.eq(now))
+        .execute(conn)
+        .map(drop)
 }
 
 /// When a device may be woken again, and how often it was since it last came.

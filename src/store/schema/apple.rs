@@ -120,9 +120,12 @@ diesel::table! {
         device_id -> Text,
         kind -> Text,
         sealed -> Text,
+        generation -> BigInt,
+        fingerprint -> Text,
         made_at -> BigInt,
         command_id -> Nullable<Text>,
         confirmed_at -> Nullable<BigInt>,
+        doubted_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         revealed_at -> Nullable<BigInt>,
     }

@@ -1,15 +1,19 @@
 //! Keys and PINs of Macs: they come here, somebody with a reason reads one, and what was read is replaced.
 use super::World;
 use crate::support::device::apple::SimApple;
+use crate::support::device::token;
 use crate::support::people::colleague;
+use crate::support::server::admin;
 use crate::support::visit::{Visit, text};
-use apple::plist::Read;
+use apple::plist::{Read, Value};
 use domain::device::Ownership;
 use domain::device_secret::SecretKind;
+use domain::fact::{FactKind, FactValue};
+use domain::inventory::InventoryKind;
 use domain::role::Role;
 use domain::time::hours;
-use holdfast::store;
 use holdfast::store::device_secret::DeviceSecret;
+use holdfast::{service, store};
 
 const KEY: &str = "ABCD-EFGH-IJKL-MNOP-QRST-UVWX";
 
@@ -65,7 +69,7 @@ fn a_recovery_key_is_escrowed_read_with_a_reason_and_replaced() {
     let again = reader.post(&format!("/device-secrets/{}/readings", rotated.id), &[("reason", "again")]);
     assert!(text(&again).contains(&format!("NEXT-{KEY}")));
     let old = text(&reader.post(&address, &[("reason", "the old one")]));
-    assert!(old.contains(KEY) && old.contains("opens nothing on it any more"), "an older disk image may need it");
+    assert!(old.contains(KEY) && old.contains("may open nothing on it any more"), "an older disk image may need it");
 
     let acts = world.history(device.id);
     let count = |action: &str| acts.iter().filter(|it| *it == action).count();
@@ -128,7 +132,13 @@ fn a_mac_is_locked_with_a_pin_that_counts_once_it_answered() {
     owner.post(&format!("/devices/{}/orders/lock", device.id), &[]);
     let refused = mac.idles().unwrap();
     mac.reports("Error", &refused);
-    assert_eq!(current(&world, &mac, SecretKind::LockPin).id, sent.id, "what it refused is not its PIN");
+    let uncertain = current(&world, &mac, SecretKind::LockPin);
+    assert!(
+        uncertain.id != sent.id && uncertain.doubted_at.is_some(),
+        "it may have taken it before its answer was lost"
+    );
+    let list = text(&owner.get(&format!("/devices/{}/secrets", device.id)));
+    assert!(list.contains("Uncertain") && list.contains("Current, by the device’s word"), "{list}");
 }
 
 #[test]
@@ -149,4 +159,101 @@ fn a_key_that_is_not_here_is_not_rotated_and_a_code_is_kept() {
     assert_eq!(kinds.len(), 2, "{kinds:?}");
     assert!(current(&world, &mac, SecretKind::BypassCode).confirmed_at.is_some());
     assert!(current(&world, &mac, SecretKind::RecoveryLock).confirmed_at.is_some());
+}
+
+#[test]
+fn a_machine_that_took_a_macs_place_is_not_told_its_secrets() {
+    let world = World::new();
+    let first = mac(&world);
+    *first.recovery_key.lock().unwrap() = Some(KEY.to_owned());
+    first.talks();
+    let (device, _) = world.device(&first);
+    let owner = Visit::of(&world.server, colleague(&world.server, "grace", Role::Owner));
+    owner.post(&format!("/devices/{}/orders/set_recovery_lock", device.id), &[]);
+    first.talks();
+
+    let mut other = SimApple::mac(world.door, 1);
+    let id = device.id;
+    other.enrolls(&token(&world.server, |it| it.device_id = Some(id)));
+    other.talks();
+    assert_eq!(world.device(&other).0.generation, 2);
+    owner.post(&format!("/devices/{}/orders/rotate_recovery_key", device.id), &[]);
+    owner.post(&format!("/devices/{}/orders/set_recovery_lock", device.id), &[]);
+    let asked = other.talks();
+    assert!(asked.iter().all(|it| it.kind != "RotateFileVaultKey"), "{asked:?}");
+    let lock = asked.iter().find(|it| it.kind == "SetRecoveryLock").unwrap();
+    assert_eq!(lock.command.text("CurrentPassword"), None);
+    let kept = current(&world, &other, SecretKind::RecoveryKey);
+    let page = owner.post(&format!("/device-secrets/{}/readings", kept.id), &[("reason", "for the old machine")]);
+    assert!(text(&page).contains(KEY), "whoever has a reason still reads it");
+}
+
+#[test]
+fn a_key_that_another_device_brought_is_not_kept_and_that_is_written_down() {
+    let world = World::new();
+    let first = mac(&world);
+    *first.recovery_key.lock().unwrap() = Some(KEY.to_owned());
+    first.talks();
+    let mut thief = SimApple::mac(world.door, 2);
+    thief.enrolls(&world.token(Ownership::Company));
+    *thief.recovery_key.lock().unwrap() = Some(KEY.to_owned());
+    thief.talks();
+    assert!(secrets(&world, &thief).is_empty());
+    let (device, _) = world.device(&thief);
+    assert!(world.history(device.id).contains(&"device_secret_kept".to_owned()), "with its refusal");
+}
+
+#[test]
+fn what_nobody_asked_is_not_kept_whatever_a_device_sends() {
+    let world = World::new();
+    let mac = mac(&world);
+    mac.talks();
+    let (device, enrollment) = world.device(&mac);
+    let before = world.history(device.id).len();
+    let inside = "<key>ActivationLockBypassCode</key><string>forged</string><key>Latitude</key><real>1</real>\
+        <key>Longitude</key><real>1</real><key>QueryResponses</key><dict><key>BatteryLevel</key><real>0.1</real></dict>";
+    let said =
+        || apple::plist::read(format!("<plist version=\"1.0\"><dict>{inside}</dict></plist>").as_bytes()).unwrap();
+    for status in ["Acknowledged", "Error"] {
+        let mut report = mac.report(status, None, said());
+        report.insert("CommandUUID".to_owned(), Value::String("never asked".to_owned()));
+        assert!(mac.asked(&mac.says(report)).is_none());
+    }
+    for number in 0..5 {
+        let mut report = mac.report("NotNow", None, Default::default());
+        report.insert("CommandUUID".to_owned(), Value::String(format!("made up {number}")));
+        mac.says(report);
+    }
+    assert!(secrets(&world, &mac).is_empty());
+    let (lists, put_off, battery) = world.server.read(move |conn| {
+        let status = store::device_status::find(conn, device.id)?.unwrap().facts()?;
+        let lists = store::apple::report::inventories(conn, enrollment.id)?;
+        let put_off = store::apple::query::deferred(conn, enrollment.id)?;
+        Ok((lists, put_off, status.get(FactKind::BatteryPercent).map(|it| it.value.clone())))
+    });
+    assert!(
+        lists.iter().all(|(_, it)| it.kind() != InventoryKind::Location) && put_off.is_empty(),
+        "{lists:?} {put_off:?}"
+    );
+    assert_eq!(battery, Some(FactValue::Number(50)), "what was asked for before");
+    assert_eq!(world.history(device.id).len(), before);
+}
+
+#[test]
+fn a_freeze_stops_what_opens_a_device_or_tells_its_secrets() {
+    let world = World::new();
+    let mac = mac(&world);
+    *mac.recovery_key.lock().unwrap() = Some(KEY.to_owned());
+    mac.talks();
+    let (device, _) = world.device(&mac);
+    let kept = current(&world, &mac, SecretKind::RecoveryKey);
+    let owner = Visit::of(&world.server, colleague(&world.server, "grace", Role::Owner));
+    owner.post(&format!("/devices/{}/orders/rotate_recovery_key", device.id), &[]);
+    let now = world.now();
+    world.server.act(move |conn| service::host::freeze(conn, &admin(), now));
+    assert!(mac.talks().is_empty(), "what was queued before waits");
+    let reading = owner.post(&format!("/device-secrets/{}/readings", kept.id), &[("reason", "now")]);
+    assert!(reading.status != 200 && !text(&reading).contains(KEY), "{}", reading.status);
+    let asked = owner.post(&format!("/devices/{}/orders/set_recovery_lock", device.id), &[]);
+    assert_ne!(asked.status, 303);
 }

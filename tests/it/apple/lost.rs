@@ -50,7 +50,7 @@ fn a_lost_iphone_shows_a_note_says_where_it_is_and_is_found() {
     assert_eq!(places(), 1);
     let page = text(&operator.get(&format!("/devices/{}/lost", device.id)));
     assert!(page.contains("48.20000, 16.37000, within 12 m"), "{page}");
-    assert!(page.contains("It is in lost mode, by its own word"), "{page}");
+    assert!(page.contains("It went into lost mode, by its own word"), "{page}");
     assert!(page.contains("nobody here can test it"), "{page}");
     let mails = world.server.mails();
     let told = mails.iter().find(|it| it.subject.starts_with("Locate: ")).expect("a mail");

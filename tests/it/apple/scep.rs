@@ -136,6 +136,31 @@ fn weak_algorithms_are_announced_only_where_they_are_taken() {
 }
 
 #[test]
+fn a_device_whose_next_certificate_was_lost_on_its_way_is_given_another() {
+    let world = World::new();
+    let mut phone = world.phone(1);
+    phone.talks();
+    world.server.app.clock.advance(days(340));
+    phone.at = jiff::Timestamp::from_millisecond(world.now().millis()).unwrap();
+    let asked = |phone: &SimApple| phone.talks().iter().filter(|it| it.kind == "InstallProfile").count();
+    assert_eq!(asked(&phone), 1);
+    let lost = Identity::new();
+    assert!(phone.renewed(&lost).is_some(), "made, and never shown");
+    world.server.app.clock.advance(days(1));
+    phone.at = jiff::Timestamp::from_millisecond(world.now().millis()).unwrap();
+    assert_eq!(asked(&phone), 1, "it is given its profile again");
+}
+
+#[test]
+fn a_device_gets_some_certificates_with_its_current_one_and_not_any_number() {
+    let world = World::new();
+    let phone = world.phone(1);
+    let next = Identity::new();
+    let given = (0..10).filter(|_| phone.renewed(&next).is_some()).count();
+    assert_eq!(given, 3);
+}
+
+#[test]
 fn what_is_no_request_is_refused() {
     let world = World::new();
     let phone = SimApple::phone(world.door, 1);

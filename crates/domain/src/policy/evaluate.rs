@@ -246,7 +246,7 @@ const fn compliant_if(yes: bool) -> Compliance {
     if yes { Compliance::Compliant } else { Compliance::NotCompliant }
 }
 
-pub(super) fn at_least(is: &str, least: &str) -> Compliance {
+pub(crate) fn at_least(is: &str, least: &str) -> Compliance {
     match (Version::find(is), Version::parse(least)) {
         (Some(is), Some(least)) => compliant_if(is.is_at_least(&least)),
         _ => Compliance::Unknown,

@@ -11,7 +11,7 @@ pub use schedule::{DevicePolicy, PolicyName, Schedule};
 use crate::fields::FieldErrors;
 use crate::name;
 use crate::text::text_enum;
-use evaluate::at_least;
+pub(crate) use evaluate::at_least;
 use serde::{Deserialize, Serialize};
 use version::Version;
 

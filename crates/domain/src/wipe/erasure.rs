@@ -1,4 +1,6 @@
 //! What can be chosen where a device erases itself by its maker's own means.
+use crate::device::Platform;
+use crate::policy::{Compliance, at_least};
 use crate::text::text_enum;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +66,24 @@ impl Erasure {
         *self == Self::default()
     }
 
+    /// What of it a device of this system does not know, which it would be sent without. `os_version` is such as `iOS 17.5`.
+    pub fn refusal(&self, platform: Platform, os_version: &str) -> Option<String> {
+        let since = |least: &str| {
+            let has = os_version.rsplit(' ').next().unwrap_or_default();
+            at_least(has, least) == Compliance::Compliant
+        };
+        let is_phone = matches!(platform, Platform::Ios | Platform::Ipados);
+        let is_mac = platform == Platform::Macos;
+        let all = [
+            (self.obliteration.is_some(), is_mac && since("12"), "a Mac with macOS 12"),
+            (self.keeps_data_plan, is_phone && since("11"), "an iPhone or iPad with iOS 11"),
+            (self.refuses_proximity_setup, is_phone && since("11.3"), "an iPhone or iPad with iOS 11.3"),
+            (self.returns_to_service, is_phone && since("17"), "an iPhone or iPad with iOS 17"),
+        ];
+        let (_, _, needs) = all.into_iter().find(|(is_chosen, can, _)| *is_chosen && !can)?;
+        Some(format!("what was chosen needs {needs} or newer, and the device has {os_version}"))
+    }
+
     /// Whether an error still leaves open whether the device was erased: a Mac to which nothing else was said.
     pub fn errs_and_erases(&self) -> bool {
         self.obliteration.is_none_or(Obliteration::errs_and_erases)
@@ -90,6 +110,19 @@ mod tests {
         let of = |obliteration| Erasure { obliteration, ..Erasure::default() }.errs_and_erases();
         assert!(of(None) && of(Some(Obliteration::Default)));
         assert!(!of(Some(Obliteration::DoNotObliterate)) && !of(Some(Obliteration::Always)));
+    }
+
+    #[test]
+    fn what_a_device_does_not_know_is_not_promised() {
+        let refusal = |erasure: Erasure, platform, version| erasure.refusal(platform, version);
+        let obliteration = Erasure { obliteration: Some(Obliteration::DoNotObliterate), ..Erasure::default() };
+        assert!(refusal(obliteration.clone(), Platform::Macos, "macOS 11.7").is_some());
+        assert_eq!(refusal(obliteration.clone(), Platform::Macos, "macOS 14.5"), None);
+        assert!(refusal(obliteration, Platform::Ios, "iOS 17.5").is_some());
+        let back = Erasure { returns_to_service: true, ..Erasure::default() };
+        assert!(refusal(back.clone(), Platform::Ios, "iOS 16.7").unwrap().contains("iOS 17"));
+        assert_eq!(refusal(back, Platform::Ipados, "iPadOS 17.0"), None);
+        assert_eq!(refusal(Erasure::default(), Platform::Linux, ""), None);
     }
 
     #[test]
