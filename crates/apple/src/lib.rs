@@ -13,4 +13,5 @@ pub mod profile;
 pub mod scep;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod setting;
 pub mod target;
