@@ -17,6 +17,7 @@ mod push;
 mod received;
 mod redact;
 mod scep;
+mod settings;
 mod shared;
 
 pub use identity::on_connect;

@@ -1,7 +1,9 @@
 //! The command channel: a device says how the last thing went, and is told the next, until there is nothing.
 use crate::error::Result;
+use crate::service::apple::caller::Caller;
 use crate::service::apple::certificate::RENEW_BEFORE;
 use crate::service::apple::push;
+use crate::service::apple::setting_state::{self, Change, Fits};
 use crate::service::command::deliver::deliver_next;
 use crate::service::command::finish::finish;
 use crate::service::fact::{self, Heard, Schedule};
@@ -10,10 +12,10 @@ use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::apple::query::AppleQuery;
 use crate::store::apple::report::AppleReport;
 use crate::store::command::Command;
-use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::Via;
+use domain::apple_settings::SettingKind;
 use domain::command::{CommandKind, Ending, Instruction};
 use domain::device_secret::SecretKind;
 use domain::fact::Reported;
@@ -100,22 +102,15 @@ impl Question {
 pub enum Next {
     Order(Instruction),
     Ask { question: Question, asked_as: String },
+    Set(Change),
     Nothing,
-}
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy)]
-pub struct Caller<'a> {
-    pub device: &'a Device,
-    pub enrollment: &'a AppleEnrollment,
-    pub address: &'a str,
 }
 
 /// Takes what a device says, and returns what it is told.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> Result<Next> {
+pub fn exchange(conn: &mut Conn, caller: Caller<'_>, (said, fits): (&Said, &dyn Fits), now: Time) -> Result<Next> {
     let Caller { device, enrollment, address } = caller;
     let facts = match said {
         Said::Idle => {
@@ -123,15 +118,13 @@ pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> 
             Vec::new()
         }
         Said::NotNow { asked_as } => {
-            put_off(conn, enrollment, asked_as)?;
+            put_off(conn, caller, asked_as)?;
             Vec::new()
         }
         Said::Ended { asked_as, done, detail, given } => {
             match CommandId::parse(asked_as).map(|id| store::command::find(conn, id)).transpose()?.flatten() {
                 Some(command) => ended(conn, caller, (&command, *done), detail, now)?,
-                None => {
-                    store::apple::query::answer(conn, enrollment.id, asked_as, done.then_some(now))?;
-                }
+                None => answered(conn, caller, asked_as, (*done, detail), now)?,
             }
             take(conn, caller, given, now)?;
             given.facts.iter().filter(|it| !it.is_demo() && it.faults(now).is_empty()).cloned().collect()
@@ -144,12 +137,37 @@ pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> 
         // It is being erased.
         return Ok(Next::Nothing);
     }
-    next(conn, device, enrollment, now)
+    next(conn, caller, fits, now)
 }
 
-fn put_off(conn: &mut Conn, enrollment: &AppleEnrollment, asked_as: &str) -> Result<()> {
-    let kind = store::apple::query::forget_asked(conn, enrollment.id, asked_as)?;
-    Ok(store::apple::query::defer(conn, enrollment.id, kind.as_deref().unwrap_or(asked_as))?)
+fn put_off(conn: &mut Conn, caller: Caller<'_>, asked_as: &str) -> Result<()> {
+    let id = caller.enrollment.id;
+    let kind = match setting_state::put_off(conn, caller, asked_as)? {
+        Some(kind) => Some(kind.as_str().to_owned()),
+        None => store::apple::query::forget_asked(conn, id, asked_as)?,
+    };
+    Ok(store::apple::query::defer(conn, id, kind.as_deref().unwrap_or(asked_as))?)
+}
+
+/// What was no order ended: a question, or something that was set.
+fn answered(
+    conn: &mut Conn,
+    caller: Caller<'_>,
+    asked_as: &str,
+    (done, detail): (bool, &str),
+    now: Time,
+) -> Result<()> {
+    let enrollment = caller.enrollment;
+    match setting_state::answered(conn, caller, asked_as, (done, detail), now)? {
+        // How its disk and its passcode are it says there.
+        Some(SettingKind::FileVault | SettingKind::Passcode) if done => {
+            ask_again(conn, enrollment, Question::SecurityInfo)
+        }
+        Some(_) => Ok(()),
+        None => store::apple::query::answer(conn, enrollment.id, asked_as, done.then_some(now))
+            .map(drop)
+            .map_err(Into::into),
+    }
 }
 
 /// Keeps what came with an answer.
@@ -162,6 +180,9 @@ fn take(conn: &mut Conn, caller: Caller<'_>, given: &Given, now: Time) -> Result
         for (kind, sealed) in &given.secrets {
             device_secret::keep(conn, (&actor, device), (*kind, sealed), now)?;
         }
+    }
+    if let Some(Inventory::Profiles(listed)) = &given.inventory {
+        setting_state::compare(conn, caller, listed, now)?;
     }
     if let Some(inventory) = &given.inventory {
         let body = serde_json::to_string(inventory).context("writing what a device listed")?;
@@ -226,7 +247,8 @@ fn ask_again(conn: &mut Conn, enrollment: &AppleEnrollment, question: Question) 
     Ok(store::apple::query::make_due(conn, enrollment.id, question.word())?)
 }
 
-fn next(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment, now: Time) -> Result<Next> {
+fn next(conn: &mut Conn, caller: Caller<'_>, fits: &dyn Fits, now: Time) -> Result<Next> {
+    let Caller { device, enrollment, .. } = caller;
     let put_off = store::apple::query::deferred(conn, enrollment.id)?;
     if let Some(order) = deliver_next(conn, device, &put_off, now)? {
         return Ok(Next::Order(order));
@@ -251,7 +273,8 @@ fn next(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment, now: Tim
         store::apple::query::ask(conn, &asked)?;
         return Ok(Next::Ask { question, asked_as });
     }
-    Ok(Next::Nothing)
+    // Last: what a device takes of it follows what it says of itself.
+    Ok(setting_state::next(conn, caller, (fits, &put_off), now)?.map_or(Next::Nothing, Next::Set))
 }
 
 fn is_due(row: Option<&AppleQuery>, question: Question, now: Time) -> bool {

@@ -7,3 +7,5 @@ pub mod message;
 pub mod push;
 pub mod query;
 pub mod report;
+pub mod setting_state;
+pub mod settings;

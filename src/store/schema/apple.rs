@@ -30,6 +30,7 @@ diesel::table! {
         push_due_at -> BigInt,
         push_tries -> BigInt,
         ended_at -> Nullable<BigInt>,
+        settings_due_at -> Nullable<BigInt>,
     }
 }
 
@@ -102,5 +103,34 @@ diesel::table! {
         confirmed_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         revealed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    apple_settings (scope) {
+        scope -> Text,
+        team_id -> Nullable<Text>,
+        version -> BigInt,
+        settings -> Text,
+        changed_by -> Text,
+        changed_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    apple_setting_states (enrollment_id, kind) {
+        enrollment_id -> Text,
+        kind -> Text,
+        asked_for -> Nullable<Text>,
+        wanted -> Nullable<Text>,
+        left_out -> Text,
+        sent -> Nullable<Text>,
+        sent_as -> Nullable<Text>,
+        sent_at -> BigInt,
+        installed -> Nullable<Text>,
+        installed_at -> Nullable<BigInt>,
+        failure -> Nullable<Text>,
+        failed_at -> Nullable<BigInt>,
+        missed_at -> Nullable<BigInt>,
     }
 }

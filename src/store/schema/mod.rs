@@ -81,4 +81,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     apple_messages,
     apple_reports,
     device_secrets,
+    apple_settings,
+    apple_setting_states,
 );

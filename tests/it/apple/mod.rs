@@ -7,6 +7,7 @@ mod identity;
 mod lost;
 mod push;
 mod scep;
+mod settings;
 mod wipe;
 mod world;
 
