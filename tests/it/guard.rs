@@ -69,6 +69,8 @@ const ROUTES: &[(&str, Route)] = &[
     ("/holds/{id}/refusals", Free("it only lets a hold stand")),
     ("/invite/{token}", Free("whoever has the link was told of to all who manage people when it was made")),
     ("/policies", Free(POLICY)),
+    ("/policies/apple/{scope}", Guarded(&[Act::LoosenPolicy])),
+    ("/policies/apple/{scope}/removals", Guarded(&[Act::LoosenPolicy])),
     ("/policies/{id}", Guarded(&[Act::LoosenPolicy])),
     ("/policies/{id}/removals", Guarded(&[Act::LoosenPolicy])),
     ("/prunes/{id}/undos", Free("it only brings back what had ended")),

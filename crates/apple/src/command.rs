@@ -143,7 +143,7 @@ pub struct Limits {
 /// Why a device cannot be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CannotAsk {
-    #[error("{} has no such command", .0.name())]
+    #[error("{} does not have it", .0.name())]
     System(System),
     #[error("it needs {} {since}, and this device has {has}", .system.name())]
     Version { system: System, since: Version, has: Version },
@@ -170,6 +170,32 @@ impl Limits {
 
     const fn supervised(self) -> Self {
         Self { supervised_only: true, ..self.company_only() }
+    }
+
+    /// Whether a device is within them.
+    ///
+    /// # Errors
+    /// Why not, in words for whoever wanted it to be.
+    pub fn check(&self, target: &Target) -> Result<(), CannotAsk> {
+        let (since, allows_personal) = match target.system {
+            System::Ios => (self.ios, self.personal_ios),
+            System::Macos => (self.macos, self.personal_macos),
+        };
+        let since = since.ok_or(CannotAsk::System(target.system))?;
+        if target.version < since {
+            return Err(CannotAsk::Version { system: target.system, since, has: target.version });
+        }
+        if target.is_personal && !allows_personal {
+            return Err(CannotAsk::Personal);
+        }
+        // A Mac that its user enrolled by hand is managed as if it were supervised.
+        if self.supervised_only && !target.is_supervised && target.system == System::Ios {
+            return Err(CannotAsk::NotSupervised);
+        }
+        if self.rights.is_some_and(|it| !target.rights.has(it)) {
+            return Err(CannotAsk::Right);
+        }
+        Ok(())
     }
 }
 
@@ -238,26 +264,7 @@ impl Request {
     /// # Errors
     /// Why not, in words for whoever wanted to.
     pub fn may_ask(&self, target: &Target) -> Result<(), CannotAsk> {
-        let limits = self.limits();
-        let (since, allows_personal) = match target.system {
-            System::Ios => (limits.ios, limits.personal_ios),
-            System::Macos => (limits.macos, limits.personal_macos),
-        };
-        let since = since.ok_or(CannotAsk::System(target.system))?;
-        if target.version < since {
-            return Err(CannotAsk::Version { system: target.system, since, has: target.version });
-        }
-        if target.is_personal && !allows_personal {
-            return Err(CannotAsk::Personal);
-        }
-        // A Mac that its user enrolled by hand is managed as if it were supervised.
-        if limits.supervised_only && !target.is_supervised && target.system == System::Ios {
-            return Err(CannotAsk::NotSupervised);
-        }
-        if limits.rights.is_some_and(|it| !target.rights.has(it)) {
-            return Err(CannotAsk::Right);
-        }
-        Ok(())
+        self.limits().check(target)
     }
 
     /// The message to the device. `id` is what it answers with.

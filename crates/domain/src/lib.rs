@@ -5,6 +5,7 @@
 pub mod access_list;
 pub mod account;
 pub mod activity;
+pub mod apple_settings;
 pub mod backup;
 pub mod baseline;
 pub mod by;

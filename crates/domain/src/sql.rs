@@ -2,6 +2,7 @@
 //! carries none of it.
 use crate::account::{LinkPurpose, UserState};
 use crate::activity::{Action, ActorKind, Outcome, Via};
+use crate::apple_settings::SettingKind;
 use crate::certification::{Certification, OrderState};
 use crate::command::{CommandKind, CommandState};
 use crate::content::{ReadKind, ReadOutcome};
@@ -55,7 +56,7 @@ text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict, UndoState,
     SecretKind, InventoryKind, Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
-    GuardedAct, KeyHolder, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
+    GuardedAct, KeyHolder, SettingKind, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
     Certification, OrderState,
 }
 

@@ -6,10 +6,11 @@ use crate::protocol::apple::escrow::secrets;
 use crate::protocol::apple::inventory::inventory;
 use crate::protocol::apple::order::{self, Sending};
 use crate::protocol::apple::received::Received;
-use crate::protocol::apple::{convert, profile};
+use crate::protocol::apple::{convert, profile, settings};
+use crate::service::apple::caller::Caller;
 use crate::service::apple::enrollment::{challenge, set_channel};
 use crate::service::apple::identity::Known;
-use crate::service::apple::session::{Caller, Given, Next, Question, Said, exchange};
+use crate::service::apple::session::{Given, Next, Question, Said, exchange};
 use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
@@ -17,6 +18,7 @@ use anyhow::{Context, anyhow};
 use apple::command::{QUERIES, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request};
 use apple::message::{Report, Status};
 use apple::target::Target;
+use domain::apple_settings::Setting;
 use domain::device::{Ownership, Platform};
 use domain::fact::{FactKind, FactValue};
 
@@ -31,7 +33,8 @@ pub fn answer(conn: &mut Conn, received: &Received, known: &Known, report: &Repo
     let mut said = said(conn, report, device, received)?;
     // Each turn ends what the device cannot be asked, so there is an end.
     loop {
-        let next = exchange(conn, caller, &said, received.now)?;
+        let fits = |setting: &Setting| settings::fit(setting, &target, device.ownership);
+        let next = exchange(conn, caller, (&said, &fits), received.now)?;
         if report.answer.contains_key("QueryResponses") {
             // It may have said that it is supervised, or has another system.
             learn(conn, device, &known.enrollment)?;
@@ -43,6 +46,7 @@ pub fn answer(conn: &mut Conn, received: &Received, known: &Known, report: &Repo
                 (order::request(conn, &sending, &it)?.map_err(ToOwned::to_owned), it.id.to_string())
             }
             Next::Ask { question, asked_as } => (Ok(ask(conn, received, (device, known), question)?), asked_as),
+            Next::Set(change) => (Ok(settings::request(received, &change)?), change.sent_as),
         };
         let request = request.and_then(|it| it.may_ask(&target).map(|()| it).map_err(|why| why.to_string()));
         match request {

@@ -22,6 +22,7 @@ mod received;
 mod redact;
 mod root;
 mod scep;
+mod settings;
 mod shared;
 
 pub use identity::on_connect;

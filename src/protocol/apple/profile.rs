@@ -51,10 +51,17 @@ pub fn signed(
         is_personal: ownership == Ownership::Personal,
         rights: profile.mdm.rights,
     };
-    let bytes = profile.bytes(&target).context("writing a profile")?;
+    signed_bytes(opened, &profile.bytes(&target).context("writing a profile")?, now)
+}
+
+/// A profile's bytes, signed so that devices know whose it is.
+///
+/// # Errors
+/// When it cannot be signed.
+pub fn signed_bytes(opened: &Opened, bytes: &[u8], now: Time) -> Result<Vec<u8>> {
     let chain = [opened.authority.certificate().clone()];
     let signer = Signer { certificate: &opened.registrar.certificate, key: &opened.registrar.key, chain: &chain };
-    Ok(sign(&signer, &bytes, Form::Attached, &[], Some(timestamp(now)?)).context("signing a profile")?)
+    Ok(sign(&signer, bytes, Form::Attached, &[], Some(timestamp(now)?)).context("signing a profile")?)
 }
 
 fn profile(door: &Door, enrollment: &AppleEnrollment, ownership: Ownership, challenge: &str) -> Enrollment {
@@ -124,7 +131,7 @@ fn root(enrollment: &AppleEnrollment, certificate: &Certificate) -> (Name, Vec<u
 }
 
 /// The same for the same text: a profile that is sent again replaces the one that is there.
-fn uuid(of: &str) -> String {
+pub(super) fn uuid(of: &str) -> String {
     let hash = secret::sha256(of.as_bytes());
     let hex = hex::encode_upper(hash.iter().take(16).copied().collect::<Vec<_>>());
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();

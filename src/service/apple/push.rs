@@ -69,7 +69,10 @@ fn backoff(tries: i64) -> Duration {
 /// # Errors
 /// When the database refuses.
 pub fn came(conn: &mut Conn, id: AppleEnrollmentId, is_busy: bool, now: Time) -> Result<()> {
-    Ok(push::again(conn, id, now + if is_busy { NOT_NOW } else { FIRST }, 0)?)
+    match is_busy {
+        true => Ok(push::again(conn, id, now + NOT_NOW, 0)?),
+        false => Ok(push::came(conn, id, now + FIRST)?),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The command channel: a device says how the last thing went, and is told the next, until there is nothing.
 use crate::error::Result;
+use crate::service::apple::caller::Caller;
 use crate::service::apple::certificate::RENEW_BEFORE;
 use crate::service::apple::push;
+use crate::service::apple::setting_state::{self, Change, Fits};
 use crate::service::command::deliver::deliver_next;
 use crate::service::command::finish::finish;
 use crate::service::device_secret::{self, Sealed};
@@ -11,10 +13,10 @@ use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::apple::query::AppleQuery;
 use crate::store::apple::report::AppleReport;
 use crate::store::command::Command;
-use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::Via;
+use domain::apple_settings::SettingKind;
 use domain::command::{CommandKind, CommandState, Ending, Instruction};
 use domain::device_secret::SecretKind;
 use domain::fact::Reported;
@@ -100,22 +102,15 @@ impl Question {
 pub enum Next {
     Order(Instruction),
     Ask { question: Question, asked_as: String },
+    Set(Change),
     Nothing,
-}
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy)]
-pub struct Caller<'a> {
-    pub device: &'a Device,
-    pub enrollment: &'a AppleEnrollment,
-    pub address: &'a str,
 }
 
 /// Takes what a device says, and returns what it is told.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> Result<Next> {
+pub fn exchange(conn: &mut Conn, caller: Caller<'_>, (said, fits): (&Said, &dyn Fits), now: Time) -> Result<Next> {
     let Caller { device, enrollment, address } = caller;
     let facts = match said {
         Said::Idle => {
@@ -123,10 +118,7 @@ pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> 
             Vec::new()
         }
         Said::NotNow { asked_as } => {
-            // Only what was asked: each is a row.
-            if about(conn, caller, asked_as)?.is_some() {
-                put_off(conn, enrollment, asked_as)?;
-            }
+            put_off(conn, caller, asked_as)?;
             Vec::new()
         }
         Said::Ended { asked_as, done, detail, given } => {
@@ -136,7 +128,7 @@ pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> 
                 Some(About::Question(_)) => {
                     store::apple::query::answer(conn, enrollment.id, asked_as, done.then_some(now))?;
                 }
-                None => {}
+                None => set(conn, caller, asked_as, (*done, detail), now)?,
             }
             take(conn, caller, (about.as_ref(), given), now)?
         }
@@ -148,12 +140,31 @@ pub fn exchange(conn: &mut Conn, caller: Caller<'_>, said: &Said, now: Time) -> 
         // It is being erased.
         return Ok(Next::Nothing);
     }
-    next(conn, device, enrollment, now)
+    next(conn, caller, fits, now)
 }
 
-fn put_off(conn: &mut Conn, enrollment: &AppleEnrollment, asked_as: &str) -> Result<()> {
-    let kind = store::apple::query::forget_asked(conn, enrollment.id, asked_as)?;
-    Ok(store::apple::query::defer(conn, enrollment.id, kind.as_deref().unwrap_or(asked_as))?)
+fn put_off(conn: &mut Conn, caller: Caller<'_>, asked_as: &str) -> Result<()> {
+    let id = caller.enrollment.id;
+    let kind = match setting_state::put_off(conn, caller, asked_as)? {
+        Some(kind) => Some(kind.as_str().to_owned()),
+        None => store::apple::query::forget_asked(conn, id, asked_as)?,
+    };
+    // Only what was asked: each is a row.
+    if kind.is_none() && about(conn, caller, asked_as)?.is_none() {
+        return Ok(());
+    }
+    Ok(store::apple::query::defer(conn, id, kind.as_deref().unwrap_or(asked_as))?)
+}
+
+/// Something that was set on the device ended; nothing if nothing was set as this.
+fn set(conn: &mut Conn, caller: Caller<'_>, asked_as: &str, (done, detail): (bool, &str), now: Time) -> Result<()> {
+    match setting_state::answered(conn, caller, asked_as, (done, detail), now)? {
+        // How its disk and its passcode are it says there.
+        Some(SettingKind::FileVault | SettingKind::Passcode) if done => {
+            ask_again(conn, caller.enrollment, Question::SecurityInfo)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// What an answer is about.
@@ -221,6 +232,11 @@ fn take(
             device_secret::keep(conn, (&actor, device), secret, now)?;
         }
     }
+    if let Some(Inventory::Profiles(listed)) = &given.inventory
+        && about.asks_list(InventoryKind::Profiles)
+    {
+        setting_state::compare(conn, caller, listed, now)?;
+    }
     if let Some(inventory) = given.inventory.as_ref().filter(|it| about.asks_list(it.kind())) {
         let body = serde_json::to_string(inventory).context("writing what a device listed")?;
         let report = AppleReport { enrollment_id: enrollment.id, kind: inventory.kind(), at: now, body };
@@ -281,7 +297,8 @@ fn ask_again(conn: &mut Conn, enrollment: &AppleEnrollment, question: Question) 
     Ok(store::apple::query::make_due(conn, enrollment.id, question.word())?)
 }
 
-fn next(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment, now: Time) -> Result<Next> {
+fn next(conn: &mut Conn, caller: Caller<'_>, fits: &dyn Fits, now: Time) -> Result<Next> {
+    let Caller { device, enrollment, .. } = caller;
     let put_off = store::apple::query::deferred(conn, enrollment.id)?;
     if let Some(order) = deliver_next(conn, device, &put_off, now)? {
         return Ok(Next::Order(order));
@@ -306,7 +323,8 @@ fn next(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment, now: Tim
         store::apple::query::ask(conn, &asked)?;
         return Ok(Next::Ask { question, asked_as });
     }
-    Ok(Next::Nothing)
+    // Last: what a device takes of it follows what it says of itself.
+    Ok(setting_state::next(conn, caller, (fits, &put_off), now)?.map_or(Next::Nothing, Next::Set))
 }
 
 fn is_due(row: Option<&AppleQuery>, question: Question, now: Time) -> bool {

@@ -9,3 +9,5 @@ pub mod push;
 pub mod push_certificate;
 pub mod query;
 pub mod report;
+pub mod setting_state;
+pub mod settings;

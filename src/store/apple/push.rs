@@ -20,7 +20,7 @@ pub struct Due {
     pub tries: i64,
 }
 
-/// The devices for which something waits, or that were to be heard from, longest overdue first; at most `limit`.
+/// The devices for which something waits or was changed, or that were to be heard from, longest overdue first; at most `limit`.
 pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Due>> {
     let is_open = commands::state.eq(CommandState::Queued).or(commands::state.eq(CommandState::Delivered));
     let waiting = commands::table
@@ -35,7 +35,7 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Due>> {
         .filter(apple_enrollments::ended_at.is_null().and(devices::state.eq(DeviceState::Enrolled)))
         .filter(apple_enrollments::push_due_at.le(now))
         .filter(apple_enrollments::push_token.is_not_null().and(apple_enrollments::push_magic.is_not_null()))
-        .filter(is_silent.or(exists(waiting)))
+        .filter(is_silent.or(exists(waiting)).or(apple_enrollments::settings_due_at.is_not_null()))
         .order((apple_enrollments::push_due_at, apple_enrollments::id))
         .limit(limit)
         .select((
@@ -61,6 +61,18 @@ pub fn hurry(conn: &mut Conn, device: DeviceId, now: Time) -> QueryResult<()> {
 pub fn again(conn: &mut Conn, id: AppleEnrollmentId, at: Time, tries: i64) -> QueryResult<()> {
     diesel::update(apple_enrollments::table.find(id))
         .set((apple_enrollments::push_due_at.eq(at), apple_enrollments::push_tries.eq(tries)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// A device came, and is told what was changed.
+pub fn came(conn: &mut Conn, id: AppleEnrollmentId, again_at: Time) -> QueryResult<()> {
+    diesel::update(apple_enrollments::table.find(id))
+        .set((
+            apple_enrollments::push_due_at.eq(again_at),
+            apple_enrollments::push_tries.eq(0),
+            apple_enrollments::settings_due_at.eq(None::<Time>),
+        ))
         .execute(conn)
         .map(drop)
 }

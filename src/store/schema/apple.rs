@@ -31,6 +31,7 @@ diesel::table! {
         push_tries -> BigInt,
         ended_at -> Nullable<BigInt>,
         certification -> Text,
+        settings_due_at -> Nullable<BigInt>,
     }
 }
 
@@ -148,5 +149,34 @@ diesel::table! {
         topic -> Text,
         until -> BigInt,
         put_in_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    apple_settings (scope) {
+        scope -> Text,
+        team_id -> Nullable<Text>,
+        version -> BigInt,
+        settings -> Text,
+        changed_by -> Text,
+        changed_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    apple_setting_states (enrollment_id, kind) {
+        enrollment_id -> Text,
+        kind -> Text,
+        asked_for -> Nullable<Text>,
+        wanted -> Nullable<Text>,
+        left_out -> Text,
+        sent -> Nullable<Text>,
+        sent_as -> Nullable<Text>,
+        sent_at -> BigInt,
+        installed -> Nullable<Text>,
+        installed_at -> Nullable<BigInt>,
+        failure -> Nullable<Text>,
+        failed_at -> Nullable<BigInt>,
+        missed_at -> Nullable<BigInt>,
     }
 }

@@ -84,4 +84,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     apple_orders,
     apple_push_request,
     apple_push_certificate,
+    apple_settings,
+    apple_setting_states,
 );

@@ -1,6 +1,7 @@
 //! `/devices/{id}/inventory`: what a device says is on it.
 use crate::auth::{Can, ViewDevices};
 use crate::error::{Error, Result};
+use crate::service::apple::settings::{OnDevice, of_device};
 use crate::service::reach;
 use crate::store::device::Device;
 use crate::store::{self, Conn, Store};
@@ -23,6 +24,7 @@ type List<T> = Option<(Time, Vec<T>)>;
 struct InventoryPage {
     layout: Layout,
     device: Device,
+    settings: Vec<OnDevice>,
     profiles: List<Profile>,
     certificates: List<Certificate>,
     applications: List<Application>,
@@ -36,8 +38,8 @@ pub async fn show(
     id: Path<DeviceId>,
 ) -> PageResult<impl Responder> {
     let (reach, id) = (by.reach().clone(), id.into_inner());
-    let (device, found) = store.read(move |conn| read(conn, &reach, id)).await?;
-    let mut page = InventoryPage { layout, device, profiles: None, certificates: None, applications: None };
+    let (device, settings, found) = store.read(move |conn| read(conn, &reach, id)).await?;
+    let mut page = InventoryPage { layout, device, settings, profiles: None, certificates: None, applications: None };
     for (at, inventory) in found {
         match inventory {
             Inventory::Profiles(list) => page.profiles = Some((at, list)),
@@ -49,9 +51,13 @@ pub async fn show(
     Ok(page)
 }
 
-fn read(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<(Device, Vec<(Time, Inventory)>)> {
+/// A device, how far each setting is on it, and the lists that it gave.
+type Read = (Device, Vec<OnDevice>, Vec<(Time, Inventory)>);
+
+fn read(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Read> {
     let device = reach::device(conn, reach, id)?;
     let enrollment = store::apple::enrollment::of_device(conn, id, device.generation)?;
     let enrollment = enrollment.ok_or(Error::NotFound("list of what is on it"))?;
-    Ok((device, store::apple::report::inventories(conn, enrollment.id)?))
+    let settings = of_device(conn, &device)?;
+    Ok((device, settings, store::apple::report::inventories(conn, enrollment.id)?))
 }

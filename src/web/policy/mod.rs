@@ -1,4 +1,6 @@
-//! Policies: the list with its results, each one's page, and the form that writes one.
+//! Policies: the list with its results, each one's page, and the form that writes one; and what is set on Apple devices.
+mod apple;
+mod apple_form;
 mod edit;
 mod form;
 mod list;
@@ -27,8 +29,11 @@ pub const AREA: Area = Area {
         label: "Policies",
         needs: Some(Permission::ViewPolicies),
     }),
-    pages_with_forms: &["/policies", "/policies/{id}"],
-    forms: &[("/policies/{id}/removals", "/policies/{id}")],
+    pages_with_forms: &["/policies", "/policies/{id}", "/policies/apple/{scope}"],
+    forms: &[
+        ("/policies/{id}/removals", "/policies/{id}"),
+        ("/policies/apple/{scope}/removals", "/policies/apple/{scope}"),
+    ],
     ..Area::new(routes, &["policies"])
 };
 
@@ -36,6 +41,11 @@ fn routes(config: &mut ServiceConfig) {
     config
         .service(list::list)
         .service(edit::new)
+        .service(apple::list)
+        .service(apple::on_devices)
+        .service(apple_form::edit)
+        .service(apple_form::set)
+        .service(apple_form::give_up)
         .service(edit::add)
         .service(show::show)
         .service(edit::edit)

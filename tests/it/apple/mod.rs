@@ -10,6 +10,7 @@ mod many;
 mod push;
 mod push_certificate;
 mod scep;
+mod settings;
 mod tool;
 mod wipe;
 mod world;

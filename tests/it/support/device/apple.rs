@@ -3,13 +3,14 @@ use crate::support::http::{Answer, exchange};
 use apple::certificate::{Certificate, Family, PrivateKey, Strength};
 use apple::cms::{self, Attribute, Cipher, CmsError, Form, Signer};
 use apple::plist::{Dictionary, Read, Value, read, write};
-use apple::schema::{check_command, check_profile};
+use apple::schema::{check_command, check_payload, check_profile};
 use apple::target::{Rights, System, Target, Version};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -49,6 +50,9 @@ pub struct SimApple {
     pub is_supervised: bool,
     /// The recovery key of a Mac's disk; none while FileVault is off.
     pub recovery_key: Mutex<Option<String>>,
+    /// The settings that are installed, by their identifiers.
+    pub settings: Mutex<BTreeMap<String, Dictionary>>,
+    pub is_personal: bool,
     pub at: Timestamp,
 }
 
@@ -74,6 +78,8 @@ impl SimApple {
             rights: Rights(0),
             is_supervised: false,
             recovery_key: Mutex::new(None),
+            settings: Mutex::default(),
+            is_personal: false,
             at: Timestamp::from_millisecond(crate::support::NOW.millis()).unwrap(),
         }
     }
@@ -287,10 +293,12 @@ impl SimApple {
                 self.os_version, self.serial, self.product, self.is_supervised
             ),
             "SecurityInfo" => self.security(),
-            "ProfileList" => "<key>ProfileList</key><array><dict><key>PayloadIdentifier</key>\
-                 <string>net.holdfast.enrolment</string><key>PayloadDisplayName</key><string>Device management</string>\
-                 <key>IsManaged</key><true/></dict></array>"
-                .to_owned(),
+            "ProfileList" => self.profiles(),
+            "InstallProfile" => self.is_set(asked),
+            "RemoveProfile" => {
+                self.loses(asked.command.text("Identifier").unwrap());
+                String::new()
+            }
             "DeviceLocation" => "<key>Latitude</key><real>48.2</real><key>Longitude</key><real>16.37</real>\
                  <key>HorizontalAccuracy</key><real>12</real>"
                 .to_owned(),
@@ -315,6 +323,59 @@ impl SimApple {
         );
         let phone = "<key>HardwareEncryptionCaps</key><integer>3</integer><key>PasscodePresent</key><true/>";
         format!("<key>SecurityInfo</key><dict>{}</dict>", if is_mac { &vault } else { phone })
+    }
+
+    fn profiles(&self) -> String {
+        let settings = self.settings.lock().unwrap();
+        let each = std::iter::once("net.holdfast.enrolment").chain(settings.keys().map(String::as_str)).map(|it| {
+            format!(
+                "<dict><key>PayloadIdentifier</key><string>{it}</string><key>PayloadDisplayName</key>\
+                 <string>Device management</string><key>IsManaged</key><true/></dict>"
+            )
+        });
+        format!("<key>ProfileList</key><array>{}</array>", each.collect::<String>())
+    }
+
+    /// Installs settings that pass Apple's schema; its next enrolment profile it only looks at.
+    fn is_set(&self, asked: &Asked) -> String {
+        let profile = self.checked(asked.command.data("Payload").unwrap());
+        let identifier = profile.text("PayloadIdentifier").unwrap();
+        if identifier.starts_with("net.holdfast.settings.") {
+            let target = Target { is_personal: self.is_personal, ..self.target() };
+            for payload in profile.list("PayloadContent").iter().filter_map(Value::as_dictionary) {
+                assert_eq!(check_payload(payload, &target), []);
+                self.encrypts(payload);
+            }
+            self.settings.lock().unwrap().insert(identifier.to_owned(), profile.clone());
+        }
+        String::new()
+    }
+
+    /// Its disk is encrypted once FileVault is on, with a key for whoever's certificate came with it.
+    fn encrypts(&self, payload: &Dictionary) {
+        match payload.text("PayloadType").unwrap() {
+            "com.apple.security.pkcs1" => {
+                assert_eq!(payload.data("PayloadContent"), Some(self.registrar().der()), "only the server reads it");
+            }
+            "com.apple.MCX.FileVault2" => {
+                *self.recovery_key.lock().unwrap() = Some("MADE-BY-THE-MAC".to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// A setting is gone from it.
+    pub fn loses(&self, identifier: &str) {
+        self.settings.lock().unwrap().remove(identifier).expect("a setting that is there");
+    }
+
+    /// What is set on it: the keys of a payload, without those that each has.
+    pub fn set(&self, identifier: &str) -> Option<Dictionary> {
+        let settings = self.settings.lock().unwrap();
+        let all = settings.get(identifier)?.list("PayloadContent");
+        let last = all.last()?.as_dictionary()?;
+        let own = last.iter().filter(|it| !it.0.starts_with("Payload"));
+        Some(own.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     /// Its disk gets a new key, if the old one is right.
