@@ -54,7 +54,7 @@ fn a_phone_enrols_with_apples_word_for_it_and_checks_in() {
     assert_eq!(certificate.attested_serial.as_deref(), Some("F2LX001"));
     assert_eq!(certificate.attested_udid, Some(phone.udid.clone()));
     let kinds: Vec<_> = phone.talks().into_iter().map(|it| it.kind).collect();
-    assert_eq!(kinds, ["DeviceInformation", "SecurityInfo"]);
+    assert_eq!(kinds, super::QUESTIONS);
 }
 
 #[test]

@@ -198,8 +198,8 @@ fn filevault_is_set_switched_on_and_its_key_comes_here() {
     let target = mac.set("net.holdfast.settings.time_machine").unwrap();
     assert_eq!(target.text("BackupDestURL"), Some("smb://a/b"));
     let (device, _) = world.device(&mac);
-    let kept =
-        world.server.read(move |conn| Ok(store::device_secret::current(conn, device.id, SecretKind::RecoveryKey)?));
+    let of = (device.id, device.generation);
+    let kept = world.server.read(move |conn| Ok(store::device_secret::current(conn, of, SecretKind::RecoveryKey)?));
     assert!(kept.is_some(), "the key is in escrow");
 }
 
