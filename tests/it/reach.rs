@@ -9,6 +9,7 @@ use crate::wipe::World;
 use domain::by::By;
 use domain::command::Order;
 use domain::device::Ownership;
+use domain::device_secret::SecretKind;
 use domain::guard::GuardedAct;
 use domain::id::{ApiTokenId, DeviceId, PolicyId, TeamId, UserId};
 use domain::policy::Requirement;
@@ -17,6 +18,7 @@ use domain::time::hours;
 use holdfast::error::{Error, Result};
 use holdfast::service::command::{self, Ask};
 use holdfast::service::device::Draft as DeviceDraft;
+use holdfast::service::device_secret::{self, Sealed};
 use holdfast::service::enrollment::{self, TokenDraft};
 use holdfast::service::policy::Draft as PolicyDraft;
 use holdfast::service::user::Invitation;
@@ -252,6 +254,7 @@ fn everything(server: &TestServer, device: DeviceId) -> String {
                 store::restore_test::of_device(conn, device, 99)?,
                 store::removal::find(conn, device)?,
                 store::user::all(conn)?,
+                store::device_secret::of_device(conn, device)?,
                 (repository, store::activity::of_device(conn, device, 99)?),
             )
         ))
@@ -287,7 +290,7 @@ fn attack(server: &TestServer, berlin: &Berlin, ids: &[(&str, String)]) {
         let area = pattern.split('/').nth(1).unwrap_or_default();
         let id =
             ids.iter().find(|(it, _)| *it == area).map_or("0190163d-8694-739b-aea5-966c26f8ad91", |it| it.1.as_str());
-        let path = pattern.replace("{id}", id).replace("{name}", "none");
+        let path = pattern.replace("{id}", id).replace("{name}", "none").replace("{kind}", "lock");
         if path == "/sign-out" || path.starts_with("/account") {
             continue;
         }
@@ -321,6 +324,13 @@ fn one_session_of_another_team_changes_and_learns_nothing_on_any_route() {
         .server
         .act(move |conn| Ok(enrollment::make_token(conn, &boss(), &token_draft(berlin.team, None), NOW)?.0.id));
     let test = world.server.act(move |conn| proof::ask(conn, &boss(), device, NOW));
+    let secret = world.server.act(move |conn| {
+        let device = store::device::find(conn, device)?.unwrap();
+        let (kind, fingerprint) = (SecretKind::BypassCode, "f".to_owned());
+        let given = Sealed { kind, sealed: "sealed".to_owned(), fingerprint };
+        device_secret::keep(conn, (&boss().actor, &device), &given, NOW)?;
+        Ok(store::device_secret::of_device(conn, device.id)?[0].id)
+    });
     attack(
         &world.server,
         &berlin,
@@ -332,6 +342,7 @@ fn one_session_of_another_team_changes_and_learns_nothing_on_any_route() {
             ("commands", command.to_string()),
             ("enrollment-tokens", enrolls.to_string()),
             ("restore-tests", test.to_string()),
+            ("device-secrets", secret.to_string()),
         ],
     );
 }

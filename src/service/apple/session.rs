@@ -169,7 +169,7 @@ fn set(conn: &mut Conn, caller: Caller<'_>, asked_as: &str, (done, detail): (boo
 
 /// What an answer is about.
 enum About {
-    Order(Command),
+    Order(Box<Command>),
     /// The word of what was asked.
     Question(String),
 }
@@ -182,7 +182,7 @@ fn about(conn: &mut Conn, caller: Caller<'_>, asked_as: &str) -> Result<Option<A
         let own = found.filter(|it| it.device_id == device.id && it.generation == device.generation);
         return Ok(own
             .filter(|it| it.state != CommandState::Acknowledged && it.state != CommandState::Failed)
-            .map(About::Order));
+            .map(|it| About::Order(Box::new(it))));
     }
     let asked = store::apple::query::all(conn, enrollment.id)?;
     Ok(asked.into_iter().find(|it| it.asked_as.as_deref() == Some(asked_as)).map(|it| About::Question(it.kind)))

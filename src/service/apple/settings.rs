@@ -15,6 +15,7 @@ use domain::role::{Permission, Reach};
 use domain::shown::Shown;
 use domain::time::Time;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// A digest of what a setting asks for: the same for the same content.
 ///
@@ -192,10 +193,10 @@ pub fn walk(conn: &mut Conn, reach: &Reach, look: &mut dyn FnMut(&Managed, Vec<O
                 return Ok(true);
             }
             seen += 1;
-            if !by_team.contains_key(&device.team_id) {
-                by_team.insert(device.team_id, in_force(conn, device.team_id)?);
-            }
-            let Some(settings) = by_team.get(&device.team_id) else { continue };
+            let settings = match by_team.entry(device.team_id) {
+                Entry::Occupied(it) => it.into_mut(),
+                Entry::Vacant(it) => it.insert(in_force(conn, device.team_id)?),
+            };
             let own = states.partition_point(|it| it.enrollment_id < device.enrollment_id);
             let own: Vec<_> =
                 states.iter().skip(own).take_while(|it| it.enrollment_id == device.enrollment_id).collect();
