@@ -110,6 +110,9 @@ pub async fn read(
     (id, form): (Path<DeviceSecretId>, Form<ReadForm>),
 ) -> PageResult<HttpResponse> {
     let (id, form, acting, now) = (id.into_inner(), form.into_inner(), by.acting(), clock.now());
+    let reach = by.reach().clone();
+    // First: whoever does not see the device learns nothing of it.
+    store.read(move |conn| load(conn, &reach, id).map(drop)).await?;
     let unsealer = unsealer.as_ref().clone().ok_or_else(|| {
         Error::Refused("the key that opens it is on another host: read it where Apple devices are served".to_owned())
     })?;
