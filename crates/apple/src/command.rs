@@ -26,6 +26,18 @@ pub const QUERIES: &[&str] = &[
 ];
 /// What only iPhones and iPads know, and only say of devices that are not personal.
 pub const QUERIES_OF_COMPANY_PHONES: &[&str] = &["IsCloudBackupEnabled", "LastCloudBackupDate"];
+/// What a device answers that its person enrolled with their account.
+pub const QUERIES_BY_ACCOUNT: &[&str] = &[
+    "DeviceName",
+    "OSVersion",
+    "BuildVersion",
+    "ModelName",
+    "Model",
+    "ProductName",
+    "DeviceCapacity",
+    "AvailableDeviceCapacity",
+    "BatteryLevel",
+];
 /// What only Macs know.
 pub const QUERIES_OF_MACS: &[&str] = &["PINRequiredForEraseDevice", "PINRequiredForDeviceLock", "EACSPreflight"];
 

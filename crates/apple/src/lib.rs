@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod cms;
 pub mod command;
 pub mod declaration;
+pub mod machine_info;
 pub mod message;
 pub mod plist;
 pub mod profile;

@@ -1,7 +1,8 @@
 //! Every request and every limit, compared with Apple's schema.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 use holdfast_apple::command::{
-    Erasure, LostNote, Obliteration, QUERIES, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request, ReturnToService,
+    Erasure, LostNote, Obliteration, QUERIES, QUERIES_BY_ACCOUNT, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request,
+    ReturnToService,
 };
 use holdfast_apple::declaration::{Declared, subscriptions};
 use holdfast_apple::plist::{Dictionary, Value, read};
@@ -130,6 +131,10 @@ fn each_query_is_one_that_the_schema_has_on_such_a_device() {
     }
     for name in QUERIES_OF_MACS {
         assert!(check(name, &NEW_MAC), "{name}");
+    }
+    for name in QUERIES_BY_ACCOUNT {
+        let personal = |target| Target { is_personal: true, ..target };
+        assert!(check(name, &personal(NEW_PHONE)) && check(name, &personal(NEW_MAC)), "{name}");
     }
     for name in QUERIES {
         assert!(check(name, &NEW_PHONE) || check(name, &NEW_MAC), "{name}");

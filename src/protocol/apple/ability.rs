@@ -1,6 +1,7 @@
 //! Which orders reach a device through this protocol, and in words why the others do not.
 use crate::protocol::apple::order;
 use crate::service::apple::enrollment::Introduction;
+use crate::store::apple::enrollment::AppleEnrollment;
 use apple::command::Request;
 use apple::target::{Rights, System, Target, Version};
 use domain::channel::Channel;
@@ -8,21 +9,27 @@ use domain::command::CommandKind;
 use domain::device::{Ownership, Platform};
 
 /// A device as far as it decides what it may be asked. `os_version` is what we call its system, such as `iOS 17.5`.
-pub fn target(platform: Platform, os_version: &str, is_supervised: bool, rights: i64) -> Target {
+pub fn target(
+    platform: Platform,
+    os_version: &str,
+    is_supervised: bool,
+    (rights, is_by_account): (i64, bool),
+) -> Target {
     let version = os_version.rsplit(' ').next().and_then(Version::parse);
     Target {
         system: if platform == Platform::Macos { System::Macos } else { System::Ios },
         version: version.unwrap_or(Version(0, 0, 0)),
         is_supervised,
-        // Of a personal device Apple means one with an account of the organisation, which is another way to enroll.
-        is_personal: false,
+        // Apple means one with an account of the organisation.
+        is_personal: is_by_account,
         rights: Rights(u32::try_from(rights).unwrap_or_default()),
     }
 }
 
 /// The channel of a device that has said no more than what it is: whether it is supervised it says later.
-pub fn at_first(said: &Introduction, ownership: Ownership, rights: i64) -> Channel {
-    channel(&target(said.platform, &said.os_version, false, rights), ownership)
+pub fn at_first(said: &Introduction, ownership: Ownership, enrollment: &AppleEnrollment) -> Channel {
+    let given = (enrollment.rights, enrollment.is_by_account());
+    channel(&target(said.platform, &said.os_version, false, given), ownership)
 }
 
 /// The channel of such a device.
@@ -51,19 +58,8 @@ fn may_ask(request: &Request, target: &Target, ownership: Ownership) -> Result<(
 mod tests {
     use super::*;
 
-    fn introduction() -> Introduction {
-        let text = |it: &str| it.to_owned();
-        Introduction {
-            platform: Platform::Ios,
-            name: text("phone"),
-            model: text("iPhone14,5"),
-            serial: text("1"),
-            os_version: text("iOS 17.5"),
-        }
-    }
-
     fn of(platform: Platform, os_version: &str, is_supervised: bool, rights: Rights) -> Channel {
-        channel(&target(platform, os_version, is_supervised, rights.0.into()), Ownership::Company)
+        channel(&target(platform, os_version, is_supervised, (rights.0.into(), false)), Ownership::Company)
     }
 
     #[test]
@@ -77,8 +73,14 @@ mod tests {
         assert!(old.cannot[&CommandKind::LostModeOn].contains("9.3"), "{:?}", old.cannot);
         let personal = of(Platform::Ios, "iOS 17.5", false, Rights::LOCK_AND_CLEAR_PASSCODE);
         assert_eq!(personal.cannot[&CommandKind::Wipe], "the enrolment did not give this right");
-        let own = at_first(&introduction(), Ownership::Personal, Rights::ALL.0.into());
-        assert!(own.cannot[&CommandKind::ClearPasscode].contains("personal"));
+        let all = Rights::ALL.0.into();
+        let own = |is_by_account| {
+            channel(&target(Platform::Ios, "iOS 17.5", false, (all, is_by_account)), Ownership::Personal)
+        };
+        assert!(own(false).cannot[&CommandKind::ClearPasscode].contains("personal"));
+        let account = own(true);
+        assert!(account.cannot[&CommandKind::Wipe].contains("personal"), "whatever its rights: {:?}", account.cannot);
+        assert!(account.carries.contains(&CommandKind::RemoveCompanyData));
         let mac = of(Platform::Macos, "macOS 14.5", false, Rights::ALL);
         assert!(mac.carries.contains(&CommandKind::RotateRecoveryKey) && mac.carries.contains(&CommandKind::Lock));
         assert!(!mac.carries.contains(&CommandKind::BackUpNow), "that is the agent’s");

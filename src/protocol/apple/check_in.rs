@@ -23,7 +23,11 @@ pub fn answer(conn: &mut Conn, received: &Received, known: &Known, said: &CheckI
     match said {
         CheckIn::Authenticate(identity) => {
             require_topic(&enrollment.topic, &identity.topic)?;
-            let said = convert::introduction(identity)?;
+            let mut said = convert::introduction(identity)?;
+            if enrollment.is_by_account() {
+                // It does not say it, and if it did, it would be nobody's business.
+                said.serial.clear();
+            }
             enrollment::introduce(conn, enrollment, message.speaker.name.as_str(), &said, *now)?;
             Ok(Answer::Nothing)
         }

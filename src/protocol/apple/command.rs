@@ -14,7 +14,7 @@ use crate::store::apple::enrollment::AppleEnrollment;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
-use apple::command::{QUERIES, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request};
+use apple::command::{QUERIES, QUERIES_BY_ACCOUNT, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request};
 use apple::message::{Report, Status};
 use apple::target::Target;
 use domain::device::{Ownership, Platform};
@@ -92,7 +92,7 @@ fn ask(
     question: Question,
 ) -> Result<Request> {
     Ok(match question {
-        Question::DeviceInformation => Request::DeviceInformation(queries(device)),
+        Question::DeviceInformation => Request::DeviceInformation(queries(device, &known.enrollment)),
         Question::SecurityInfo => Request::SecurityInfo,
         Question::ProfileList => Request::ProfileList,
         Question::CertificateList => Request::CertificateList,
@@ -107,7 +107,10 @@ fn ask(
     })
 }
 
-fn queries(device: &Device) -> Vec<String> {
+fn queries(device: &Device, enrollment: &AppleEnrollment) -> Vec<String> {
+    if enrollment.is_by_account() {
+        return QUERIES_BY_ACCOUNT.iter().map(|it| (*it).to_owned()).collect();
+    }
     let more: &[&str] = match (device.platform, device.ownership) {
         (Platform::Ios | Platform::Ipados, Ownership::Company) => QUERIES_OF_COMPANY_PHONES,
         (Platform::Macos, _) => QUERIES_OF_MACS,
@@ -121,7 +124,12 @@ fn target(conn: &mut Conn, device: &Device, enrollment: &AppleEnrollment) -> Res
     let status = store::device_status::find(conn, device.id)?;
     let facts = status.map(|it| it.facts()).transpose()?.unwrap_or_default();
     let supervised = facts.get(FactKind::Supervised).is_some_and(|it| it.value == FactValue::Flag(true));
-    Ok(ability::target(device.platform, &device.os_version, supervised, enrollment.rights))
+    Ok(ability::target(
+        device.platform,
+        &device.os_version,
+        supervised,
+        (enrollment.rights, enrollment.is_by_account()),
+    ))
 }
 
 /// Which orders reach the device follows what it says.

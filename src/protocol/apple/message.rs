@@ -35,7 +35,10 @@ pub async fn receive(
         (received.now, is_act(&received.message), without_secrets(&body), received.address.clone());
     let (by, of) = (fingerprint.clone(), name.clone());
     let work = move |conn: &mut Conn| match recognise(conn, &by, &of, now)? {
-        Ok(known) => answer(conn, &received, known, kept).map(Ok),
+        Ok(known) => match fits(&known, &received.message) {
+            Ok(()) => answer(conn, &received, known, kept).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        },
         Err(refusal) => Ok(Err(refusal)),
     };
     let answered = match is_act {
@@ -45,11 +48,36 @@ pub async fn receive(
     match answered {
         Ok(answer) => Ok(answer.response()),
         Err(refusal) => {
-            if refusal == IdentityRefusal::OtherDevice && door.is_news(&fingerprint, now) {
-                door.store().act(move |conn| refused(conn, &fingerprint, &name, &from, now)).await?;
+            if is_misuse(refusal) && door.is_news(&fingerprint, now) {
+                door.store().act(move |conn| refused(conn, (&fingerprint, refusal), &name, &from, now)).await?;
             }
             Err(refusal.into())
         }
+    }
+}
+
+/// Whether the device is one that its profile was made for.
+fn fits(known: &Known, message: &Message) -> std::result::Result<(), IdentityRefusal> {
+    let enrollment = &known.enrollment;
+    if enrollment.is_by_account() && !message.speaker.name.is_personal() {
+        return Err(IdentityRefusal::NotByAccount);
+    }
+    match (&enrollment.only_serial, &message.content) {
+        (Some(serial), Content::CheckIn(CheckIn::Authenticate(said))) if *serial != said.serial_number => {
+            Err(IdentityRefusal::OtherSerial)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether somebody has what is another's, which is written down.
+fn is_misuse(refusal: IdentityRefusal) -> bool {
+    match refusal {
+        IdentityRefusal::OtherDevice | IdentityRefusal::OtherSerial => true,
+        IdentityRefusal::Unknown
+        | IdentityRefusal::Revoked
+        | IdentityRefusal::Ended
+        | IdentityRefusal::NotByAccount => false,
     }
 }
 

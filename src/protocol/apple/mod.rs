@@ -1,5 +1,6 @@
 //! Apple's device management protocol, on a listener of its own: a browser that is asked for a certificate would ask its user.
 mod ability;
+mod account;
 mod answer;
 mod authority;
 mod check_in;
@@ -40,7 +41,12 @@ pub fn routes(config: &mut ServiceConfig) {
                     .route(actix_web::web::post().to(message::receive)),
             )
             .service(scep.route(actix_web::web::get().to(scep::answer)).route(actix_web::web::post().to(scep::answer)))
+            .route("/enroll/account", actix_web::web::post().to(account::enroll))
+            .route("/enroll/account/style.css", actix_web::web::get().to(account::style))
+            .route("/enroll/account/sign-in", actix_web::web::get().to(account::sign_in_page))
+            .route("/enroll/account/sign-in", actix_web::web::post().to(account::signs_in))
             .route("/enroll/{token}", actix_web::web::get().to(enroll::profile)),
     );
+    config.route("/.well-known/com.apple.remotemanagement", actix_web::web::get().to(account::discover));
     config.default_service(route().to(fault::nothing_here));
 }

@@ -44,7 +44,7 @@ pub fn signed(
         system: System::Ios,
         version: Version(15, 0, 0),
         is_supervised: false,
-        is_personal: ownership == Ownership::Personal,
+        is_personal: enrollment.is_by_account(),
         rights: profile.mdm.rights,
     };
     let bytes = profile.bytes(&target).context("writing a profile")?;
@@ -65,6 +65,10 @@ fn profile(
         title: title.to_owned(),
     };
     let description = match ownership {
+        Ownership::Personal if enrollment.is_by_account() => {
+            "The organisation manages what it puts on this device. It sees neither its serial number nor what is \
+             yours, and can only take away what it put there."
+        }
         Ownership::Company => "The organisation manages this device: it sees its state, and can lock and erase it.",
         Ownership::Personal => {
             "The organisation manages what it puts on this device: it sees the device’s state and can lock it, but \
@@ -89,7 +93,7 @@ fn profile(
             topic: enrollment.topic.clone(),
             rights: Rights(u32::try_from(enrollment.rights).unwrap_or_default()),
             signs_messages: true,
-            managed_account: None,
+            managed_account: enrollment.account.clone(),
         },
     }
 }

@@ -6,6 +6,7 @@ use crate::service::enrollment::join::{self, Newcomer};
 use crate::service::enrollment::{TokenRefusal, check_open};
 use crate::store::apple::enrollment::{AppleEnrollment, Reached};
 use crate::store::device::Device;
+use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
 use domain::activity::{Action, Object, Via};
@@ -46,15 +47,15 @@ impl<F: Fn(Ownership) -> i64> Rights for F {
     }
 }
 
-/// Which orders reach a device that says this of itself, and was given these rights.
+/// Which orders reach a device that says this of itself, and enrolled like this.
 pub trait Abilities {
     /// Its channel.
-    fn of(&self, said: &Introduction, ownership: Ownership, rights: i64) -> Channel;
+    fn of(&self, said: &Introduction, ownership: Ownership, enrollment: &AppleEnrollment) -> Channel;
 }
 
-impl<F: Fn(&Introduction, Ownership, i64) -> Channel> Abilities for F {
-    fn of(&self, said: &Introduction, ownership: Ownership, rights: i64) -> Channel {
-        self(said, ownership, rights)
+impl<F: Fn(&Introduction, Ownership, &AppleEnrollment) -> Channel> Abilities for F {
+    fn of(&self, said: &Introduction, ownership: Ownership, enrollment: &AppleEnrollment) -> Channel {
+        self(said, ownership, enrollment)
     }
 }
 
@@ -74,6 +75,34 @@ pub fn begin(
     }
     let token = store::enrollment_token::find_by_hash(conn, &secret::hash(token))?;
     let token = token.ok_or(Error::NotFound("enrolment token"))?;
+    if store::apple::account::of_token(conn, token.id)?.is_some() {
+        return Err(Error::Refused(
+            "this token is for somebody who signs in with their account on the device".to_owned(),
+        ));
+    }
+    begin_with(conn, &token, Bound::default(), (topic, rights), now).map(Ok)
+}
+
+/// What a profile is bound to beside its token.
+#[derive(Debug, Clone, Default)]
+pub struct Bound {
+    /// Its person’s Managed Apple Account.
+    pub account: Option<String>,
+    /// The only device that may come with it.
+    pub serial: Option<String>,
+}
+
+/// Begins an enrolment with a token that lets somebody in.
+///
+/// # Errors
+/// When too many profiles wait, or the database refuses.
+pub fn begin_with(
+    conn: &mut Conn,
+    token: &EnrollmentToken,
+    bound: Bound,
+    (topic, rights): (&str, &dyn Rights),
+    now: Time,
+) -> Result<Begun> {
     let left = (token.use_limit - token.use_count).max(1).saturating_mul(PROFILES_EACH);
     if store::apple::enrollment::unused(conn, token.id)? >= left {
         return Err(Error::TooMany(minutes(60)));
@@ -95,10 +124,12 @@ pub fn begin(
         push_due_at: now,
         push_tries: 0,
         ended_at: None,
+        account: bound.account,
+        only_serial: bound.serial,
     };
     store::apple::enrollment::insert(conn, &enrollment)?;
     let challenge = challenge(conn, enrollment.id, now)?;
-    Ok(Ok(Begun { enrollment, ownership: token.ownership, challenge }))
+    Ok(Begun { enrollment, ownership: token.ownership, challenge })
 }
 
 /// A new one-time password for an enrolment; earlier ones end.
@@ -178,7 +209,7 @@ fn join_first(
     let said: Introduction = serde_json::from_str(said).context("reading what a device says of itself")?;
     let token = store::enrollment_token::find(conn, enrollment.token_id)?;
     let ownership = token.map_or(Ownership::Personal, |it| it.ownership);
-    let channel = abilities.of(&said, ownership, enrollment.rights);
+    let channel = abilities.of(&said, ownership, enrollment);
     let newcomer = newcomer(conn, enrollment, (name, &said), channel)?;
     let device = join::join(conn, &newcomer, address, now)?.map_err(|it| Error::Refused(it.to_string()))?;
     Ok(store::apple::enrollment::join(conn, enrollment.id, device.id, device.generation)?)

@@ -18,6 +18,10 @@ pub enum IdentityRefusal {
     Ended,
     #[error("the certificate is another device’s")]
     OtherDevice,
+    #[error("this profile was made for the device with another serial number")]
+    OtherSerial,
+    #[error("this profile is for a personal device, which names itself by its enrolment alone")]
+    NotByAccount,
 }
 
 /// A message's sender, as its certificate shows it.
@@ -77,13 +81,24 @@ pub fn stands(conn: &mut Conn, enrollment: &AppleEnrollment) -> Result<bool> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn refused(conn: &mut Conn, fingerprint: &str, name: &str, address: &str, now: Time) -> Result<()> {
+pub fn refused(
+    conn: &mut Conn,
+    (fingerprint, refusal): (&str, IdentityRefusal),
+    name: &str,
+    address: &str,
+    now: Time,
+) -> Result<()> {
     let Some((_, enrollment)) = store::apple::certificate::find(conn, fingerprint)? else { return Ok(()) };
     let device = match enrollment.device_id {
         Some(id) => store::device::find(conn, id)?,
         None => None,
     };
-    let reason = format!("its certificate came with a message in the name of {name}");
+    let reason = match (refusal, &enrollment.only_serial) {
+        (IdentityRefusal::OtherSerial, Some(serial)) => {
+            format!("the profile made for the serial number {serial} was used by {name}, which has another")
+        }
+        _ => format!("its certificate came with a message in the name of {name}"),
+    };
     let object = match &device {
         Some(device) => Object::new("device", device.id, device.name.clone()),
         None => Object::new("apple_enrollment", enrollment.id, "an enrolment that has not finished"),

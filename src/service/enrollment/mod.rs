@@ -4,5 +4,6 @@ pub mod join;
 mod token;
 
 pub use token::{
-    TOKEN_PREFIX, TokenDraft, TokenRefusal, act_of, check_open, make_token, make_token_again, revoke_token,
+    TOKEN_PREFIX, TokenDraft, TokenRefusal, act_of, check_open, check_open_token, make_token, make_token_again,
+    revoke_token,
 };

@@ -188,11 +188,22 @@ pub(super) fn check(token: &EnrollmentToken, now: Time) -> std::result::Result<(
 /// # Errors
 /// When the database refuses. A token's refusal is a value.
 pub fn check_open(conn: &mut Conn, token: &str, now: Time) -> Result<std::result::Result<(), TokenRefusal>> {
-    Ok(match store::enrollment_token::find_by_hash(conn, &secret::hash(token))? {
-        None => Err(TokenRefusal::Unknown),
-        Some(token) if !is_backed(conn, &token)? => Err(TokenRefusal::Orphaned),
-        Some(token) => check(&token, now),
-    })
+    match store::enrollment_token::find_by_hash(conn, &secret::hash(token))? {
+        None => Ok(Err(TokenRefusal::Unknown)),
+        Some(token) => check_open_token(conn, &token, now),
+    }
+}
+
+/// The same of a token that was found already.
+///
+/// # Errors
+/// As [`check_open`].
+pub fn check_open_token(
+    conn: &mut Conn,
+    token: &EnrollmentToken,
+    now: Time,
+) -> Result<std::result::Result<(), TokenRefusal>> {
+    Ok(if is_backed(conn, token)? { check(token, now) } else { Err(TokenRefusal::Orphaned) })
 }
 
 /// Whether the account that made a token may still enroll devices in its team. What the host made needs no

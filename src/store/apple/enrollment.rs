@@ -37,6 +37,17 @@ pub struct AppleEnrollment {
     pub push_tries: i64,
     /// When the device said that it is managed no more, or another enrolment took its place.
     pub ended_at: Option<Time>,
+    /// The Managed Apple Account of the person whose device it is: a User Enrolment.
+    pub account: Option<String>,
+    /// The only device that may come with its profile.
+    pub only_serial: Option<String>,
+}
+
+impl AppleEnrollment {
+    /// Whether its device is its person's, enrolled with their Managed Apple Account: it does not even say which one it is.
+    pub const fn is_by_account(&self) -> bool {
+        self.account.is_some()
+    }
 }
 
 /// An enrolment by its id.

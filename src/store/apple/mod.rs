@@ -1,4 +1,5 @@
 //! Devices that are managed through Apple's protocol.
+pub mod account;
 pub mod authority;
 pub mod certificate;
 pub mod challenge;

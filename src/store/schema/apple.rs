@@ -30,6 +30,8 @@ diesel::table! {
         push_due_at -> BigInt,
         push_tries -> BigInt,
         ended_at -> Nullable<BigInt>,
+        account -> Nullable<Text>,
+        only_serial -> Nullable<Text>,
     }
 }
 
@@ -102,5 +104,44 @@ diesel::table! {
         confirmed_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         revealed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    apple_accounts (token_id) {
+        token_id -> Text,
+        account -> Text,
+        access_hash -> Nullable<Text>,
+        access_until -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    apple_service (id) {
+        id -> BigInt,
+        certificate -> Text,
+        sealed_key -> Text,
+        made_at -> BigInt,
+        token_file -> Nullable<Text>,
+        token_until -> Nullable<BigInt>,
+        organization -> Text,
+        profile_uuid -> Nullable<Text>,
+        sync_cursor -> Nullable<Text>,
+        listing_from -> Nullable<BigInt>,
+        synced_at -> Nullable<BigInt>,
+        due_at -> BigInt,
+        failure -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    apple_service_devices (serial) {
+        serial -> Text,
+        model -> Text,
+        description -> Text,
+        said_at -> BigInt,
+        removed_at -> Nullable<BigInt>,
+        token_id -> Nullable<Text>,
+        profile_uuid -> Nullable<Text>,
     }
 }

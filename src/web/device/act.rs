@@ -99,7 +99,7 @@ pub async fn enroll_again(
         })
         .await?;
     let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
-    made_page(layout, Made { token, text, server, protect, key_holder, apple }).await
+    made_page(layout, Made { token, text, server, protect, key_holder, apple, account: String::new() }).await
 }
 
 fn said(order: &Order, holder: KeyHolder) -> String {

@@ -25,6 +25,8 @@ pub struct Made {
     pub key_holder: KeyHolder,
     /// Where Apple devices get their profile; none if they are not served.
     pub apple: Option<String>,
+    /// The Managed Apple Account that it is for; empty if it is for any device.
+    pub account: String,
 }
 
 impl Made {
@@ -46,6 +48,9 @@ impl Made {
 
     /// What an iPhone, iPad or Mac opens; none if they are not served.
     fn profile_address(&self) -> Option<String> {
+        if !self.account.is_empty() {
+            return None;
+        }
         Some(format!("{}/apple/enroll/{}", self.apple.as_ref()?, self.text))
     }
 
@@ -154,6 +159,7 @@ mod tests {
             protect: protect.iter().map(|it| (*it).to_owned()).collect(),
             key_holder: KeyHolder::Server,
             apple: None,
+            account: String::new(),
         };
         let closed = Made { key_holder: KeyHolder::Customer, ..made(None, &[]) }.command();
         assert!(closed.ends_with(" --protect ~/Documents --key-file backup.key"), "{closed}");

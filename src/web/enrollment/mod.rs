@@ -6,6 +6,7 @@ pub use made::{Made, made_page};
 use crate::auth::{Can, EnrollDevices};
 use crate::config::Config;
 use crate::error::Error;
+use crate::service::apple::account;
 use crate::service::enrollment::{self, TokenDraft};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::team::Team;
@@ -66,6 +67,8 @@ pub struct TokenForm {
     ownership: String,
     use_limit: String,
     valid_hours: String,
+    /// Of a personal Apple device: its person's Managed Apple Account.
+    account: String,
     password: String,
 }
 
@@ -77,6 +80,7 @@ impl Default for TokenForm {
             ownership: Ownership::Company.as_str().to_owned(),
             use_limit: "1".to_owned(),
             valid_hours: "24".to_owned(),
+            account: String::new(),
             password: String::new(),
         }
     }
@@ -163,9 +167,13 @@ async fn make(
     form: Form<TokenForm>,
 ) -> PageResult<HttpResponse> {
     let (acting, reach, now, form) = (by.acting(), by.reach().clone(), clock.now(), form.into_inner());
+    let account = form.account.trim().to_owned();
     let done = match form.parse() {
         Ok(draft) => match require_sign_in(&by, (&store, &clock, &shared), &draft, &form.password).await {
-            Ok(act) => store.act(move |conn| make_as(conn, act, &acting, &draft, now)).await,
+            Ok(act) => {
+                let account = account.clone();
+                store.act(move |conn| make_as(conn, act, &acting, (&draft, &account), now)).await
+            }
             Err(error) => Err(error),
         },
         Err(errors) => Err(errors.into()),
@@ -175,7 +183,7 @@ async fn make(
             let team = token.team_id;
             let key_holder = store.read(move |conn| store::team::key_holder(conn, team)).await?;
             let (server, apple) = (config.public_url.clone(), config.apple.as_ref().map(|it| it.url.clone()));
-            made_page(layout, Made { token, text, server, protect: Vec::new(), key_holder, apple }).await
+            made_page(layout, Made { token, text, server, protect: Vec::new(), key_holder, apple, account }).await
         }
         Err(error) => {
             let (errors, refusal) = refusal(error)?;
@@ -203,14 +211,17 @@ fn make_as(
     conn: &mut Conn,
     asked: GuardedAct,
     by: &By,
-    draft: &TokenDraft,
+    (draft, account): (&TokenDraft, &str),
     now: Time,
 ) -> crate::error::Result<(EnrollmentToken, String)> {
     let is = enrollment::act_of(conn, by, draft, now)?;
     if is.guard().fresh && !asked.guard().fresh {
         return Err(Error::Conflict("another token was made at the same time; send the form again".to_owned()));
     }
-    enrollment::make_token(conn, by, draft, now)
+    match account {
+        "" => enrollment::make_token(conn, by, draft, now),
+        account => account::make_token(conn, by, (draft, account), now),
+    }
 }
 
 #[post("/enrollment-tokens/{id}/revocations")]

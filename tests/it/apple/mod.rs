@@ -1,4 +1,5 @@
 //! Devices that are managed through Apple's protocol: everything they are sent is compared with Apple's schema.
+mod account;
 mod command;
 mod enrollment;
 mod escrow;

@@ -1,6 +1,7 @@
 //! Certificates: those of devices, which we issue and recognise, and those that they bring.
 mod algorithm;
 mod authority;
+mod chain;
 mod header;
 mod private_key;
 mod public_key;

@@ -16,7 +16,7 @@ pub use certificate_list::{read_certificates, write_certificates};
 pub use cipher::Cipher;
 pub use envelope::{Opened, decrypt, encrypt};
 pub use sign::{Form, Signer, sign};
-pub use verify::{Signed, verify};
+pub use verify::{Signed, verify, verify_all};
 
 pub(crate) use asn1::{RawAttribute, RawSet};
 

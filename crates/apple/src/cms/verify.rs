@@ -26,6 +26,18 @@ pub struct Signed {
 /// # Errors
 /// When there is not exactly one signer, or anything is not as it was signed.
 pub fn verify(message: &[u8], beside: Option<&[u8]>, strength: Strength) -> Result<Signed, CmsError> {
+    verify_all(message, beside, strength).map(|(signed, _)| signed)
+}
+
+/// The same, with the other certificates in the message as far as they can be read, to find who issued the signer's.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_all(
+    message: &[u8],
+    beside: Option<&[u8]>,
+    strength: Strength,
+) -> Result<(Signed, Vec<Certificate>), CmsError> {
     let message = ber::definite(message)?;
     let data = signed_data(&message)?;
     let signer = signer(&data)?;
@@ -42,7 +54,9 @@ pub fn verify(message: &[u8], beside: Option<&[u8]>, strength: Strength) -> Resu
         &signed.to_der()?,
         signer.signature.as_bytes(),
     )?;
-    Ok(Signed { signer: certificate, content: content.to_vec(), attributes })
+    let others = certificates(&data)?.into_iter().filter_map(|it| Certificate::parse(it).ok());
+    let others = others.filter(|it| *it != certificate).collect();
+    Ok((Signed { signer: certificate, content: content.to_vec(), attributes }, others))
 }
 
 /// What is in a message of signed data.

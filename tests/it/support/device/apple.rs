@@ -47,6 +47,8 @@ pub struct SimApple {
     /// What the server may ask, for the comparison with Apple's schema.
     pub rights: Rights,
     pub is_supervised: bool,
+    /// Its person enrolls it with their account: it names itself by its enrolment, and says no serial number.
+    pub is_by_account: bool,
     /// The recovery key of a Mac's disk; none while FileVault is off.
     pub recovery_key: Mutex<Option<String>>,
     pub at: Timestamp,
@@ -73,6 +75,7 @@ impl SimApple {
             identity: None,
             rights: Rights(0),
             is_supervised: false,
+            is_by_account: false,
             recovery_key: Mutex::new(None),
             at: Timestamp::from_millisecond(crate::support::NOW.millis()).unwrap(),
         }
@@ -129,7 +132,9 @@ impl SimApple {
     fn learns(&mut self, profile: &Dictionary) {
         let mdm = payload(profile, "com.apple.mdm");
         self.topic = mdm.text("Topic").unwrap().to_owned();
-        self.rights = Rights(u32::try_from(mdm.number("AccessRights").unwrap()).unwrap());
+        // Apple decides what is allowed on a device of an account.
+        let rights = if self.is_by_account { 8191 } else { mdm.number("AccessRights").unwrap() };
+        self.rights = Rights(u32::try_from(rights).unwrap());
     }
 
     /// Asks for a certificate with a one-time password; none if the server says no.
@@ -193,6 +198,9 @@ impl SimApple {
         ] {
             message.insert(key.to_owned(), Value::String(text.to_owned()));
         }
+        if self.is_by_account {
+            message.remove("SerialNumber");
+        }
         self.says(message)
     }
 
@@ -215,7 +223,8 @@ impl SimApple {
 
     /// A message of this device.
     pub fn message(&self, key: &str, word: &str) -> Dictionary {
-        [("UDID", self.udid.as_str()), (key, word)]
+        let name = if self.is_by_account { "EnrollmentID" } else { "UDID" };
+        [(name, self.udid.as_str()), (key, word)]
             .into_iter()
             .map(|(key, text)| (key.to_owned(), Value::String(text.to_owned())))
             .collect()
@@ -332,7 +341,13 @@ impl SimApple {
     pub fn target(&self) -> Target {
         let system = if self.product.contains("Mac") { System::Macos } else { System::Ios };
         let version = Version::parse(self.os_version).unwrap();
-        Target { system, version, is_supervised: self.is_supervised, is_personal: false, rights: self.rights }
+        Target {
+            system,
+            version,
+            is_supervised: self.is_supervised,
+            is_personal: self.is_by_account,
+            rights: self.rights,
+        }
     }
 
     /// Says something, signed.
