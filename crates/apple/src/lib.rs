@@ -14,5 +14,6 @@ pub mod profile;
 pub mod scep;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod service;
 pub mod simulated;
 pub mod target;

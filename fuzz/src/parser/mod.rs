@@ -7,6 +7,7 @@ mod baton;
 mod certificate;
 mod cms;
 mod content;
+mod device_service;
 mod door_path;
 mod escrow;
 mod forwarded;
@@ -14,6 +15,7 @@ mod frame;
 mod index;
 mod jwt;
 mod list;
+mod machine_info;
 mod manifest;
 mod message;
 mod name;
@@ -49,6 +51,7 @@ pub const ALL: &[Parser] = parsers![
     certificate,
     cms,
     content,
+    device_service,
     door_path,
     escrow,
     forwarded,
@@ -56,6 +59,7 @@ pub const ALL: &[Parser] = parsers![
     index,
     jwt,
     list,
+    machine_info,
     manifest,
     message,
     name,
