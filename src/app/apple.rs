@@ -4,7 +4,7 @@ use crate::app::{App, GRACE};
 use crate::config::Config;
 use crate::job::{self, Job};
 use crate::proof::keys::ProofKeys;
-use crate::protocol::apple::{Apns, Door, on_connect, routes};
+use crate::protocol::apple::{Apns, Client, Door, on_connect, routes};
 use crate::service::apple::authority::Sealer;
 use crate::service::device_secret::Unsealer;
 use crate::store::Store;
@@ -19,9 +19,17 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 /// The way in for Apple devices; none if they are not served.
-pub(super) fn door(config: &Config, store: &Store, clock: &Clock, keys: Option<&ProofKeys>) -> Option<Door> {
-    let settings = config.apple.clone().filter(|_| !store.is_read_only())?;
-    Some(Door::open(store, clock, settings, keys.map(|it| it as &dyn Sealer)))
+///
+/// # Errors
+/// When the roots of their keys cannot be read.
+pub(super) fn door(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    keys: Option<&ProofKeys>,
+) -> anyhow::Result<Option<Door>> {
+    let Some(settings) = config.apple.clone().filter(|_| !store.is_read_only()) else { return Ok(None) };
+    Door::open(store, clock, settings, keys.map(|it| it as &dyn Sealer)).map(Some)
 }
 
 /// What wakes them; none if there is no push certificate.
@@ -47,6 +55,15 @@ impl App {
     pub(super) fn apple_job(&self) -> Option<Job> {
         let (apns, store, clock) = (self.apns.clone()?, self.store.clone(), self.clock.clone());
         Some(Job::new("push", job::push::PERIOD, move || job::push::run_once(&store, &apns, clock.now())))
+    }
+
+    /// Asks Apple which devices are ours; none if Apple devices are not served.
+    pub(super) fn apple_service_job(&self) -> Option<Job> {
+        let (door, store, clock) = (self.apple.clone()?, self.store.clone(), self.clock.clone());
+        door.authority_certificate()?;
+        let client = Client::new(door);
+        let run = move || job::apple_service::run_once(&store, &client, clock.now());
+        Some(Job::new("apple-service", job::apple_service::PERIOD, run))
     }
 
     /// Binds the address for Apple devices; none if they are not served.

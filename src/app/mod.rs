@@ -119,7 +119,7 @@ impl App {
             store.write_blocking(move |conn| service::console_copy::set_holder(conn, &holder, now))?;
         }
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
-        let apple = apple::door(&config, &store, &clock, proof_keys.as_deref());
+        let apple = apple::door(&config, &store, &clock, proof_keys.as_deref())?;
         let apns = apple::apns(&config)?;
         let desk = Desk::new(Tools {
             store: store.clone(),
@@ -307,6 +307,7 @@ impl App {
             }),
         ];
         jobs.extend(self.apple_job());
+        jobs.extend(self.apple_service_job());
         jobs.extend(self.copy_jobs());
         jobs
     }

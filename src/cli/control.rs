@@ -58,6 +58,15 @@ pub enum HostAct {
     RevokePuller {
         name: String,
     },
+    /// Takes the token file of Apple's device-enrolment service, in base64.
+    SetAppleToken {
+        file: String,
+    },
+    /// Gives devices to a team, with which they enroll by themselves.
+    GiveAppleDevices {
+        serials: Vec<String>,
+        team: Option<String>,
+    },
 }
 
 /// What is done with the keys that open backups, on the server's own machine.

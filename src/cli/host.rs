@@ -2,10 +2,12 @@
 //! whether the server runs or not, and whatever is waiting in the outbox.
 use crate::cli::control::{Answer, HostAct, KeyAct};
 use crate::cli::write::{WriteOptions, find};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::service::console_copy::{remove_holder, set_holder};
-use crate::service::{copy_proof, host, puller, recovery_key, team_key, unseal};
+use crate::service::{apple, copy_proof, host, puller, recovery_key, team_key, unseal};
 use crate::store::Conn;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use domain::account::INVITE_LINK_LIFE;
 use domain::activity::Actor;
 use domain::time::Time;
@@ -86,6 +88,16 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
         HostAct::RevokePuller { name } => {
             puller::revoke(conn, by, &name, now)?;
             format!("{name} fetches nothing any more. What it has stays there. Everyone is told by mail.")
+        }
+        HostAct::SetAppleToken { file } => {
+            let file =
+                BASE64_STANDARD.decode(file).map_err(|_odd| Error::Refused("the file is no base64".to_owned()))?;
+            apple::service::set_token(conn, by, &file, now)?;
+            "Taken. `holdfast apple devices` says in a minute whether Apple takes it.".to_owned()
+        }
+        HostAct::GiveAppleDevices { serials, team } => {
+            apple::service::give(conn, by, (&serials, team.as_deref()), now)?;
+            format!("{} given.", words::counted(serials.len(), "device", "devices"))
         }
     };
     Ok(Answer::Done { message })

@@ -1,5 +1,6 @@
 //! The command line: one program, many sub-commands.
 mod admin;
+mod apple;
 pub mod bench;
 pub mod control;
 mod danger;
@@ -47,6 +48,9 @@ enum Command {
     /// Enroll this device, back it up, and carry out what the console asks for
     #[command(subcommand)]
     Agent(agent::cli::AgentCommand),
+    /// Devices that Apple says are yours, and that enroll by themselves
+    #[command(subcommand)]
+    Apple(apple::AppleCommand),
     /// List commands, newest first
     Commands(device::CommandsOptions),
     /// Show one device: proof, facts, policies, restore points, tests and commands
@@ -118,6 +122,7 @@ fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Admin(command) => admin::run(command, file),
         Command::Agent(command) => agent::cli::run(&command),
+        Command::Apple(command) => command.run(file),
         Command::Commands(options) => device::commands(&options, file),
         Command::Device(options) => device::device(&options, file),
         Command::Devices(options) => device::devices(&options, file),

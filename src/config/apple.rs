@@ -21,10 +21,18 @@ pub struct AppleSettings {
     pub push_certificate: Option<PathBuf>,
     /// Where Apple's push service is; without a trailing slash.
     pub push_url: String,
+    /// Where Apple's device-enrolment service is; without a trailing slash.
+    pub service_url: String,
+    /// PEM file with the roots of the keys that Apple builds into devices; without it, their signatures have to be good, and
+    /// nothing more.
+    pub device_roots: Option<PathBuf>,
 }
 
 /// Apple's own.
 const PUSH_URL: &str = "https://api.push.apple.com";
+
+/// Apple's own.
+const SERVICE_URL: &str = "https://mdmenrollment.apple.com";
 
 impl AppleSettings {
     /// Checks the settings; none if there is no such listener.
@@ -57,6 +65,8 @@ impl AppleSettings {
             certificate_header: options.apple_certificate_header.clone(),
             push_certificate: options.apple_push_certificate.clone(),
             push_url: check_url("apple-push-url", options.apple_push_url.as_deref().unwrap_or(PUSH_URL))?,
+            service_url: check_url("apple-service-url", options.apple_service_url.as_deref().unwrap_or(SERVICE_URL))?,
+            device_roots: options.apple_device_roots.clone(),
             trusted_proxies: options.trusted_proxy.iter().flatten().map(IpAddr::to_canonical).collect(),
         }))
     }

@@ -62,6 +62,12 @@ pub struct Options {
     /// The address of Apple’s push service [default: Apple’s own]
     #[arg(long, value_name = "URL", env = "HOLDFAST_APPLE_PUSH_URL")]
     pub apple_push_url: Option<String>,
+    /// The address of Apple’s device-enrolment service [default: Apple’s own]
+    #[arg(long, value_name = "URL", env = "HOLDFAST_APPLE_SERVICE_URL")]
+    pub apple_service_url: Option<String>,
+    /// PEM file with the roots of the keys that Apple builds into devices: others do not enroll by themselves
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_APPLE_DEVICE_ROOTS")]
+    pub apple_device_roots: Option<PathBuf>,
     /// Whether Apple devices may ask for certificates with SHA-1 and DES [default: true]
     #[arg(long, value_name = "BOOL", env = "HOLDFAST_APPLE_WEAK_SCEP", num_args = 0..=1, default_missing_value = "true")]
     pub apple_weak_scep: Option<bool>,
@@ -166,6 +172,8 @@ impl Options {
             apple_topic: self.apple_topic.or(file.apple_topic),
             apple_push_certificate: self.apple_push_certificate.or(file.apple_push_certificate),
             apple_push_url: self.apple_push_url.or(file.apple_push_url),
+            apple_service_url: self.apple_service_url.or(file.apple_service_url),
+            apple_device_roots: self.apple_device_roots.or(file.apple_device_roots),
             apple_weak_scep: self.apple_weak_scep.or(file.apple_weak_scep),
             apple_certificate_header: self.apple_certificate_header.or(file.apple_certificate_header),
             blobs: self.blobs.or(file.blobs),

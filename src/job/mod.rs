@@ -2,6 +2,7 @@
 //! run twice, and runs on a period and when it is woken.
 pub mod alert;
 pub mod anomaly;
+pub mod apple_service;
 pub mod command;
 pub mod console_copy;
 pub mod copy;

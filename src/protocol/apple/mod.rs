@@ -3,6 +3,7 @@ mod ability;
 mod account;
 mod answer;
 mod authority;
+mod automatic;
 mod check_in;
 mod command;
 mod convert;
@@ -18,10 +19,12 @@ mod push;
 mod received;
 mod redact;
 mod scep;
+mod service;
 mod shared;
 
 pub use identity::on_connect;
 pub use push::Apns;
+pub use service::Client;
 pub use shared::Door;
 
 use actix_web::web::{PayloadConfig, ServiceConfig, resource, route, scope};
@@ -45,6 +48,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .route("/enroll/account/style.css", actix_web::web::get().to(account::style))
             .route("/enroll/account/sign-in", actix_web::web::get().to(account::sign_in_page))
             .route("/enroll/account/sign-in", actix_web::web::post().to(account::signs_in))
+            .route("/enroll/automatic", actix_web::web::post().to(automatic::enroll))
             .route("/enroll/{token}", actix_web::web::get().to(enroll::profile)),
     );
     config.route("/.well-known/com.apple.remotemanagement", actix_web::web::get().to(account::discover));

@@ -7,10 +7,14 @@ use crate::service::apple::authority::Sealer;
 use crate::service::device_secret::Unsealer;
 use crate::store::Store;
 use crate::store::device_secret::DeviceSecret;
-use apple::certificate::Strength;
+use anyhow::Context;
+use apple::certificate::{Certificate, Strength};
 use clock::Clock;
 use domain::time::{Time, hours};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,11 +36,22 @@ struct Inner {
     opened: Option<Opened>,
     /// Certificates that were used in another's name, and when that was last written down.
     noted: Mutex<HashMap<String, Time>>,
+    /// Of the keys that Apple builds into devices; empty if the settings name none.
+    device_roots: Vec<Certificate>,
 }
 
 impl Door {
     /// With the authority of the database, which is made if there is none.
-    pub fn open(store: &Store, clock: &Clock, settings: AppleSettings, sealer: Option<&dyn Sealer>) -> Self {
+    ///
+    /// # Errors
+    /// When the roots that the settings name cannot be read.
+    pub fn open(
+        store: &Store,
+        clock: &Clock,
+        settings: AppleSettings,
+        sealer: Option<&dyn Sealer>,
+    ) -> anyhow::Result<Self> {
+        let device_roots = settings.device_roots.as_deref().map(roots).transpose()?.unwrap_or_default();
         let opened = match sealer {
             Some(sealer) => Opened::of(store, sealer, clock.now()).map_err(|error| {
                 tracing::error!(?error, "the authority for Apple devices cannot be opened: they are not served");
@@ -47,8 +62,8 @@ impl Door {
             }
         };
         let noted = Mutex::default();
-        let inner = Inner { store: store.clone(), clock: clock.clone(), settings, opened: opened.ok(), noted };
-        Self(Arc::new(inner))
+        let (store, clock) = (store.clone(), clock.clone());
+        Ok(Self(Arc::new(Inner { store, clock, settings, opened: opened.ok(), noted, device_roots })))
     }
 
     pub fn store(&self) -> &Store {
@@ -61,6 +76,11 @@ impl Door {
 
     pub fn settings(&self) -> &AppleSettings {
         &self.0.settings
+    }
+
+    /// The roots of the keys that Apple builds into devices; empty if the settings name none.
+    pub fn device_roots(&self) -> &[Certificate] {
+        &self.0.device_roots
     }
 
     /// What clients may use that ask for certificates.
@@ -99,6 +119,15 @@ impl Door {
         noted.insert(fingerprint.to_owned(), now);
         true
     }
+}
+
+/// The certificates in a PEM file.
+fn roots(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let found = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = found.with_context(|| format!("reading the roots of Apple devices in {}", file.display()))?;
+    anyhow::ensure!(!found.is_empty(), "there is no certificate in {}", file.display());
+    let parsed = found.iter().map(|it| Certificate::parse(it)).collect::<Result<_, _>>();
+    parsed.with_context(|| format!("reading the roots of Apple devices in {}", file.display()))
 }
 
 impl Unsealer for Door {

@@ -7,4 +7,5 @@ pub mod enrollment;
 pub mod identity;
 pub mod log;
 pub mod push;
+pub mod service;
 pub mod session;

@@ -8,3 +8,4 @@ pub mod message;
 pub mod push;
 pub mod query;
 pub mod report;
+pub mod service;

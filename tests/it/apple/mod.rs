@@ -1,5 +1,6 @@
 //! Devices that are managed through Apple's protocol: everything they are sent is compared with Apple's schema.
 mod account;
+mod automatic;
 mod command;
 mod enrollment;
 mod escrow;

@@ -1,4 +1,5 @@
 //! What many tests need.
+pub mod apple_service;
 mod database;
 pub mod device;
 pub mod disk;
