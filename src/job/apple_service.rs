@@ -24,7 +24,7 @@ pub fn run_once(store: &Store, apple: &dyn DeviceService, now: Time) -> Result<S
         Ok(more) => Ok(Summary { more, ..Summary::done(1) }),
         Err(Broken::Apple(failure)) => {
             tracing::warn!(%failure, "Apple’s device-enrolment service was not asked to the end");
-            let begins_again = failure == Failure::Cursor;
+            let begins_again = failure == Failure::Cursor && kept.sync_cursor.is_some();
             store.write_blocking(move |conn| service::failed(conn, &failure, now))?;
             Ok(Summary { failed_count: 1, more: begins_again, ..Summary::default() })
         }

@@ -168,7 +168,10 @@ fn answered(sent: std::result::Result<Response<Body>, ureq::Error>) -> std::resu
             let wait = Duration::from_secs(said.unwrap_or(60)).clamp(Duration::from_secs(1), LONGEST_WAIT);
             Err(Failure::Later(wait).into())
         }
-        fault => Err(other(fault).into()),
+        fault @ (ServiceFault::Cursor
+        | ServiceFault::TermsNotSigned
+        | ServiceFault::Refused(_)
+        | ServiceFault::Answer) => Err(other(fault).into()),
     }
 }
 
@@ -208,6 +211,9 @@ impl DeviceService for Client {
         let path = if is_whole { "/server/devices" } else { "/devices/sync" };
         let asked = service::list_request(kept.sync_cursor.as_deref());
         let page = service::listed(&self.ask(kept, (path, Some(&asked)), now)?).map_err(other)?;
+        if page.has_more && kept.sync_cursor.as_ref() == Some(&page.cursor) {
+            return Err(Failure::Other("Apple’s service gives the same page again and again".to_owned()));
+        }
         let device = |it: service::Change| {
             let device = AppleServiceDevice {
                 serial: it.serial,

@@ -244,12 +244,13 @@ pub fn keep_page(conn: &mut Conn, page: &Page, now: Time) -> Result<bool> {
 pub fn failed(conn: &mut Conn, failure: &Failure, now: Time) -> Result<()> {
     let Some(mut kept) = store::apple::service::find(conn)? else { return Ok(()) };
     kept.due_at = match failure {
-        Failure::Cursor => {
+        Failure::Cursor if kept.sync_cursor.is_some() => {
             (kept.sync_cursor, kept.listing_from) = (None, None);
             now
         }
         Failure::Later(wait) => now + *wait,
-        Failure::Other(_) => now + AFTER_FAILURE,
+        // Where there was no cursor, beginning again at once would have no end.
+        Failure::Cursor | Failure::Other(_) => now + AFTER_FAILURE,
     };
     kept.failure = Some(failure.to_string());
     Ok(store::apple::service::set(conn, &kept)?)

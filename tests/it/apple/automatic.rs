@@ -196,6 +196,22 @@ fn a_session_that_ends_is_begun_again_once_and_a_no_is_told_and_tried_later() {
 }
 
 #[test]
+fn a_list_without_an_end_is_not_read_without_end() {
+    let office = Office::new();
+    for _ in 0..2 {
+        office.apple.answers("POST /server/devices", "400 Bad Request", "INVALID_CURSOR");
+        assert!(!office.runs(), "it began at the beginning");
+        assert_eq!(office.kept().due_at, office.now() + minutes(10));
+        office.later(minutes(11));
+    }
+    office.apple.has(&[("AAA1", "added")], "c1", true);
+    office.apple.has(&[("AAA1", "added")], "c1", true);
+    assert!(office.runs());
+    assert!(!office.runs(), "the same page again");
+    assert!(office.kept().failure.is_some_and(|it| it.contains("same page")));
+}
+
+#[test]
 fn a_token_file_for_another_key_is_told() {
     let office = Office::new();
     let other = Office::new();

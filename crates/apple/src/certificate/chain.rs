@@ -73,7 +73,7 @@ mod tests {
         };
         let forged = CertificateParams::default().signed_by(&DEVICE.key, &issuer).unwrap();
         let forged = Certificate::parse(forged.der()).unwrap();
-        assert!(!forged.leads_to(&[OTHER.certificate.clone()], &[]));
+        assert!(!forged.leads_to(std::slice::from_ref(&OTHER.certificate), &[]));
         let own = &DEVICE.certificate;
         assert!(!own.leads_to(&[AUTHORITY.certificate().clone()], &[own.clone(), own.clone()]), "no way, and an end");
     }
