@@ -1,6 +1,5 @@
 //! A push service on loopback, for the simulated devices: as Apple's, it takes HTTP/2 with the push certificate and nothing else.
-use actix_web::web::{Bytes, Data, Path as Parts, post};
-use actix_web::{App as HttpApp, HttpRequest, HttpResponse, HttpServer};
+use actix_web::http::StatusCode;
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -10,6 +9,8 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 /// The tokens, in hex, of the devices that were woken and have not come since. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -60,10 +61,11 @@ impl PushService {
         let verifier =
             WebPkiClientVerifier::builder(Arc::new(roots)).build().context("asking for the push certificate")?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
-        let tls = ServerConfig::builder()
+        let mut tls = ServerConfig::builder()
             .with_client_cert_verifier(verifier)
             .with_single_cert(vec![CertificateDer::from(own.der().to_vec())], key)
             .context("preparing the push service")?;
+        tls.alpn_protocols = vec![b"h2".to_vec()];
         let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port for the push service")?;
         let url = format!("https://localhost:{}", listener.local_addr()?.port());
         Ok(Self { listener, tls, certificate, root, url })
@@ -76,30 +78,48 @@ impl PushService {
     pub fn serve(self) -> Result<Woken> {
         let woken = Woken::default();
         let data = woken.clone();
-        let build =
-            move || HttpApp::new().app_data(Data::new(data.clone())).route("/3/device/{token}", post().to(wake));
-        let (listener, tls) = (self.listener, self.tls);
+        let tls = TlsAcceptor::from(Arc::new(self.tls));
+        self.listener.set_nonblocking(true).context("preparing the push service")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("push service".to_owned()).spawn(move || {
-            let served = actix_web::rt::System::new().block_on(async move {
-                HttpServer::new(build).workers(1).disable_signals().listen_rustls_0_23(listener, tls)?.run().await
+            let served: std::io::Result<std::convert::Infallible> = runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(self.listener)?;
+                loop {
+                    let (stream, _) = listener.accept().await?;
+                    tokio::spawn(answer(tls.clone(), stream, data.clone()));
+                }
             });
-            if let Err(error) = served {
-                tracing::warn!(%error, "the demo's push service ended");
-            }
+            let Err(error) = served;
+            tracing::warn!(%error, "the demo's push service ended");
         })?;
         Ok(woken)
     }
 }
 
-/// Wakes a device: all that is said to it is that it is to come.
-async fn wake(request: HttpRequest, token: Parts<String>, woken: Data<Woken>, body: Bytes) -> HttpResponse {
-    let is_push =
-        request.headers().get("apns-push-type").is_some_and(|it| it == "mdm") && body.starts_with(b"{\"mdm\":");
-    if !is_push {
-        return HttpResponse::BadRequest().finish();
+/// Answers all requests of a connection.
+async fn answer(tls: TlsAcceptor, stream: TcpStream, woken: Woken) {
+    let connected = async {
+        let mut connection = h2::server::handshake(tls.accept(stream).await?).await?;
+        while let Some(request) = connection.accept().await {
+            let (request, mut respond) = request?;
+            let token = request.uri().path().strip_prefix("/3/device/").map(str::to_owned);
+            let is_push = request.headers().get("apns-push-type").is_some_and(|it| it == "mdm");
+            let status = match token.filter(|_| is_push) {
+                // All that is said to a device is that it is to come.
+                Some(token) => {
+                    woken.add(token);
+                    StatusCode::OK
+                }
+                None => StatusCode::BAD_REQUEST,
+            };
+            let head = ureq::http::Response::builder().status(status.as_u16()).body(())?;
+            respond.send_response(head, true)?;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    if let Err(error) = connected.await {
+        tracing::debug!(error = format!("{error:#}"), "a connection to the demo's push service ended");
     }
-    woken.add(token.into_inner());
-    HttpResponse::Ok().finish()
 }
 
 /// Only its owner may see the folder; the same goes for the key.
