@@ -218,7 +218,7 @@ impl Loss {
     fn second_layer(&self, say: Say<'_>) -> Option<String> {
         let Some(newest) = self.newest.filter(|_| self.verdict != Verdict::Everything) else {
             return Some(match self.newest {
-                None => "There is no backup of this device.".to_owned(),
+                None => "There is no backup of this device here.".to_owned(),
                 Some(it) => format!("The device reported a backup at {}; this server has not received it.", say(it.at)),
             });
         };

@@ -237,7 +237,7 @@ fn the_sentence_names_all_three_layers() {
     assert!(single.starts_with("1 file (10 B) exists only on this device"), "{single}");
     assert!(single.contains("Another file (10 B) is in the"), "{single}");
     let bare = sentence(&fresh(4));
-    assert!(bare.contains("There is no backup of this device."), "{bare}");
+    assert!(bare.contains("There is no backup of this device here."), "{bare}");
 }
 
 #[test]
