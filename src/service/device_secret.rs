@@ -47,7 +47,10 @@ pub fn keep(conn: &mut Conn, (actor, device): (&Actor, &Device), given: &Sealed,
         let object = Object::new("device", device.id, given.kind.name());
         let entry = Act::done(Action::DeviceSecretKept, object)
             .on(device.id)
-            .because("another device brought the same one: it was not kept")
+            .because(
+                "another device brought the same one: it was not kept. If this is the same machine, enroll it again from that \
+                 device’s page",
+            )
             .ended(Outcome::Refused);
         return activity::record(conn, actor, &entry, now);
     }
