@@ -13,6 +13,10 @@ const MESSAGE_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.
 const SENDER_NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.5");
 const TRANSACTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.7");
 
+/// The types of SCEP messages: `PKCSReq` and `RenewalReq`.
+const ENROLL: &str = "19";
+const RENEW: &str = "17";
+
 /// Why a simulated device could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Stuck {
@@ -59,15 +63,33 @@ impl Identity {
         Ok(Self { certificate, key: PrivateKey::from_pkcs8(&self.key.to_pkcs8())? })
     }
 
-    /// Asks for a certificate for this key with a one-time password: a SCEP message to `registrar`.
+    /// Asks for a certificate for this key, as devices do with a one-time password: a SCEP message to `registrar`.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn asks(&self, registrar: &Certificate, challenge: &str, at: Timestamp) -> Result<Vec<u8>, Stuck> {
-        let content = cms::encrypt(&self.request(challenge)?, registrar, Cipher::Aes128)?;
+    pub fn asks(&self, registrar: &Certificate, challenge: Option<&str>, at: Timestamp) -> Result<Vec<u8>, Stuck> {
+        self.asks_for(self, ENROLL, challenge, (registrar, at))
+    }
+
+    /// Asks for a certificate for another key with the certificate that it has.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn renews(&self, next: &Self, registrar: &Certificate, at: Timestamp) -> Result<Vec<u8>, Stuck> {
+        self.asks_for(next, RENEW, None, (registrar, at))
+    }
+
+    fn asks_for(
+        &self,
+        next: &Self,
+        code: &str,
+        challenge: Option<&str>,
+        (registrar, at): (&Certificate, Timestamp),
+    ) -> Result<Vec<u8>, Stuck> {
+        let content = cms::encrypt(&next.request(challenge)?, registrar, Cipher::Aes128)?;
         let printable = |kind, text| Attribute::new(kind, &PrintableStringRef::new(text)?).map_err(Stuck::from);
         let attributes = [
-            printable(MESSAGE_TYPE, "19")?,
+            printable(MESSAGE_TYPE, code)?,
             printable(TRANSACTION, "1")?,
             Attribute::new(SENDER_NONCE, &OctetStringRef::new(&[7; 16])?)?,
         ];
@@ -88,15 +110,20 @@ impl Identity {
         Ok(cms::read_certificates(&opened.content)?.into_iter().next())
     }
 
-    /// PKCS#10, with the password in a set of one printable string.
-    fn request(&self, challenge: &str) -> Result<Vec<u8>, Stuck> {
-        let length = u8::try_from(challenge.len()).map_err(|_long| Stuck::Missing("a shorter password"))?;
-        let outer = length.checked_add(2).ok_or(Stuck::Missing("a shorter password"))?;
-        let values = [&[0x31, outer, 0x13, length], challenge.as_bytes()].concat();
-        let attribute = rcgen::Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values };
-        let params = CertificateParams::default();
-        Ok(params.serialize_request_with_attributes(&self.key, vec![attribute])?.der().to_vec())
+    /// PKCS#10, with the password in a set of one printable string. It asks to be called somebody else, which no server heeds.
+    fn request(&self, challenge: Option<&str>) -> Result<Vec<u8>, Stuck> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "somebody else");
+        let attributes = challenge.map(password).transpose()?;
+        Ok(params.serialize_request_with_attributes(&self.key, attributes.into_iter().collect())?.der().to_vec())
     }
+}
+
+fn password(text: &str) -> Result<rcgen::Attribute, Stuck> {
+    let length = u8::try_from(text.len()).map_err(|_long| Stuck::Missing("a shorter password"))?;
+    let outer = length.checked_add(2).ok_or(Stuck::Missing("a shorter password"))?;
+    let values = [&[0x31, outer, 0x13, length], text.as_bytes()].concat();
+    Ok(rcgen::Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values })
 }
 
 /// Of the server's certificates, that to whose key requests are encrypted.

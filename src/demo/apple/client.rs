@@ -30,7 +30,7 @@ impl Client {
         let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
         let learned = learn(&get(&agent, &format!("http://{door}/apple/enroll/{token}"))?)?;
         let registrar = registrar(&get(&agent, &format!("http://{door}/apple/scep?operation=GetCACert"))?)?;
-        let message = key.asks(&registrar, &learned.challenge, now(clock)?)?;
+        let message = key.asks(&registrar, Some(&learned.challenge), now(clock)?)?;
         let answer = agent.post(format!("http://{door}/apple/scep?operation=PKIOperation")).send(&message[..]);
         let answer = body(answer.context("asking for a certificate")?)?;
         let certificate = key.certificate_in(&answer)?.context("the server gave no certificate")?;

@@ -147,13 +147,13 @@ fn a_one_time_password_is_good_for_one_certificate_an_hour_and_one_way() {
     let said = |token: &str| phone.attested(token);
     let rejected = (400, "rejectedIdentifier".to_owned());
 
-    assert!(phone.certified(&Identity::new(), &one).is_none(), "without an attestation, by SCEP");
+    assert!(phone.certified(&Identity::generate().unwrap(), &one).is_none(), "without an attestation, by SCEP");
     assert!(acme.certified(&hardware_key(), &one, (&attester, &said)).is_ok());
     assert_eq!(kind(acme.order(&one).map(|it| it.url)), rejected, "replayed");
     assert_eq!(kind(acme.order("made up").map(|it| it.url)), rejected);
     let of_scep = challenge(&phone.profile(&world.token(Ownership::Company)));
     assert_eq!(kind(acme.order(&of_scep).map(|it| it.url)), rejected, "its profile says SCEP");
-    assert!(phone.certified(&Identity::new(), &of_scep).is_some(), "nothing was used up");
+    assert!(phone.certified(&Identity::generate().unwrap(), &of_scep).is_some(), "nothing was used up");
 
     let order = acme.order(&late).unwrap();
     world.server.app.clock.advance(hours(1));
@@ -244,7 +244,7 @@ fn an_attested_device_gets_its_next_certificate_the_same_way_and_no_other() {
     let (world, attester) = world();
     let mut phone = SimApple::phone(world.door, 1);
     phone.enrolls_attested(&world.token(Ownership::Company), &attester);
-    assert!(phone.renewed(&Identity::new()).is_none(), "without an attestation");
+    assert!(phone.renewed(&Identity::generate().unwrap()).is_none(), "without an attestation");
 
     world.server.app.clock.advance(days(350));
     let asked = phone.talks();

@@ -89,7 +89,7 @@ fn a_renewed_certificate_keeps_the_escrow() {
     *mac.recovery_key.lock().unwrap() = Some(KEY.to_owned());
     mac.talks();
     let kept = current(&world, &mac, SecretKind::RecoveryKey);
-    let mut next = crate::support::device::apple::Identity::new();
+    let mut next = crate::support::device::apple::Identity::generate().unwrap();
     next.certificate = mac.renewed(&next).expect("a certificate");
     mac.identity = Some(next);
     world.server.app.clock.advance(hours(6));

@@ -37,7 +37,7 @@ fn a_message_without_a_good_signature_is_refused() {
     assert_eq!(send(&[("Mdm-Signature", "rubbish!")], &body), 400);
     assert_eq!(send(&[("Mdm-Signature", &signature), ("Mdm-Signature", &signature)], &body), 400, "two");
 
-    phone.identity = Some(Identity::new());
+    phone.identity = Some(Identity::generate().unwrap());
     assert_eq!(phone.says(phone.report("Idle", None, Dictionary::new())).status, 403, "nobody's certificate");
 }
 

@@ -61,7 +61,7 @@ fn of_many_devices_at_once_each_gets_all_of_its_own_commands_and_none_is_lost() 
             let (world, text, found) = (&world, &text, &found);
             scope.spawn(move || {
                 // Making a key takes longer than all the rest: those of one thread share theirs, each with its own certificate.
-                let key = Identity::new();
+                let key = Identity::generate().unwrap();
                 for number in (thread..count).step_by(THREADS) {
                     let mut phone = SimApple::phone(world.door, 0);
                     phone.udid = format!("00008030-{number:016}");

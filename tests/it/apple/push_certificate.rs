@@ -113,7 +113,7 @@ fn the_certificate_says_the_topic_of_new_profiles_and_without_one_there_is_no_pr
     renews(&owner, &issuer(), "com.apple.mgmt.External.other", LONG);
     let mut late = SimApple::phone(world.door, 2);
     late.reads(&profile);
-    let identity = crate::support::device::apple::Identity::new();
+    let identity = crate::support::device::apple::Identity::generate().unwrap();
     assert!(late.certified(&identity, &crate::support::device::apple::challenge(&profile)).is_none());
     let profile = phone.checked(&phone.get(&address).body);
     assert_eq!(payload(&profile, "com.apple.mdm").text("Topic"), Some("com.apple.mgmt.External.other"));

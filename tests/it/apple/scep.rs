@@ -19,12 +19,12 @@ fn a_one_time_password_gives_one_certificate_with_our_name_in_it() {
     let phone = SimApple::phone(world.door, 1);
     let password = challenge(&phone.profile(&world.token(Ownership::Company)));
 
-    let certificate = phone.certified(&Identity::new(), &password).unwrap();
+    let certificate = phone.certified(&Identity::generate().unwrap(), &password).unwrap();
 
     let name = certificate.common_name().unwrap().to_owned();
     assert!(domain::id::AppleEnrollmentId::parse(&name).is_some(), "{name}: the request asked for another");
-    assert!(phone.certified(&Identity::new(), &password).is_none(), "replayed");
-    assert!(phone.certified(&Identity::new(), "made up").is_none());
+    assert!(phone.certified(&Identity::generate().unwrap(), &password).is_none(), "replayed");
+    assert!(phone.certified(&Identity::generate().unwrap(), "made up").is_none());
 }
 
 #[test]
@@ -32,8 +32,8 @@ fn a_request_in_an_address_of_more_than_8_kib_gets_a_certificate() {
     let world = World::new();
     let phone = SimApple::phone(world.door, 1);
     let password = challenge(&phone.profile(&world.token(Ownership::Company)));
-    let identity = Identity::new();
-    let message = phone.scep_message(&identity, (&identity, "19"), Some(&password));
+    let identity = Identity::generate().unwrap();
+    let message = phone.request(&identity, Some(&password));
     // Some clients escape every sign.
     let escaped: String = BASE64_STANDARD.encode(message).bytes().map(|it| format!("%{it:02X}")).collect();
     assert!(escaped.len() > 8 << 10, "{}", escaped.len());
@@ -52,7 +52,7 @@ fn of_two_that_race_for_a_one_time_password_one_gets_a_certificate() {
     let world = World::new();
     let phone = SimApple::phone(world.door, 1);
     let password = challenge(&phone.profile(&world.token(Ownership::Company)));
-    let keys: Vec<_> = (0..4).map(|_| Identity::new()).collect();
+    let keys: Vec<_> = (0..4).map(|_| Identity::generate().unwrap()).collect();
 
     let got: usize = std::thread::scope(|scope| {
         let ask = |key| phone.certified(key, &password).is_some();
@@ -69,7 +69,7 @@ fn a_one_time_password_expires() {
     let phone = SimApple::phone(world.door, 1);
     let password = challenge(&phone.profile(&world.token(Ownership::Company)));
     world.server.app.clock.advance(hours(1));
-    assert!(phone.certified(&Identity::new(), &password).is_none());
+    assert!(phone.certified(&Identity::generate().unwrap(), &password).is_none());
 }
 
 #[test]
@@ -83,14 +83,14 @@ fn a_renewed_certificate_keeps_the_queue_and_ends_the_one_before_it() {
         .server
         .act(move |conn| command::queue(conn, &admin(), &of, Ask { order: &Order::lock(), request_key: None }, now));
 
-    let mut next = Identity::new();
+    let mut next = Identity::generate().unwrap();
     next.certificate = phone.renewed(&next).unwrap();
     assert_eq!(phone.idles().unwrap().kind, "DeviceLock", "the one it has still counts: nobody used the next");
     let before = phone.identity.replace(next);
     assert_eq!(phone.idles().unwrap().kind, "DeviceLock");
     phone.identity = before;
     assert_eq!(phone.says(phone.report("Idle", None, Dictionary::new())).status, 403);
-    assert!(phone.renewed(&Identity::new()).is_none(), "nor does it give another");
+    assert!(phone.renewed(&Identity::generate().unwrap()).is_none(), "nor does it give another");
     let (again, _) = world.device(&phone);
     assert_eq!((again.id, again.generation), (device.id, 1));
 }
@@ -99,9 +99,9 @@ fn a_renewed_certificate_keeps_the_queue_and_ends_the_one_before_it() {
 fn a_stranger_or_a_certificate_of_its_own_renews_nothing() {
     let world = World::new();
     let phone = world.phone(1);
-    let stranger = Identity::new();
-    assert!(phone.scep(&stranger, (&Identity::new(), "17"), None).is_none());
-    assert!(phone.scep(&stranger, (&stranger, "19"), None).is_none());
+    let stranger = Identity::generate().unwrap();
+    assert!(phone.renewed_by(&stranger, &Identity::generate().unwrap()).is_none());
+    assert!(phone.sends(&phone.request(&stranger, None), &stranger).is_none());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_device_whose_next_certificate_was_lost_on_its_way_is_given_another() {
     phone.at = jiff::Timestamp::from_millisecond(world.now().millis()).unwrap();
     let asked = |phone: &SimApple| phone.talks().iter().filter(|it| it.kind == "InstallProfile").count();
     assert_eq!(asked(&phone), 1);
-    let lost = Identity::new();
+    let lost = Identity::generate().unwrap();
     assert!(phone.renewed(&lost).is_some(), "made, and never shown");
     world.server.app.clock.advance(days(1));
     phone.at = jiff::Timestamp::from_millisecond(world.now().millis()).unwrap();
@@ -155,7 +155,7 @@ fn a_device_whose_next_certificate_was_lost_on_its_way_is_given_another() {
 fn a_device_gets_some_certificates_with_its_current_one_and_not_any_number() {
     let world = World::new();
     let phone = world.phone(1);
-    let next = Identity::new();
+    let next = Identity::generate().unwrap();
     let given = (0..10).filter(|_| phone.renewed(&next).is_some()).count();
     assert_eq!(given, 3);
 }

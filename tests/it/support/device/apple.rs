@@ -1,39 +1,18 @@
 //! A simulated iPhone, iPad or Mac: it gets its certificate by SCEP, signs what it says, and misbehaves on request.
 use crate::support::http::{Answer, exchange};
-use apple::certificate::{Certificate, Family, PrivateKey, Strength};
-use apple::cms::{self, Attribute, Cipher, CmsError, Form, Signer};
+use apple::certificate::{Certificate, Strength};
+use apple::cms::{self, Cipher, CmsError, Form, Signer};
 use apple::plist::{Dictionary, Read, Value, read, write};
 use apple::schema::{check_command, check_payload, check_profile};
 use apple::target::{Rights, System, Target, Version};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
 use jiff::Timestamp;
-use rcgen::{CertificateParams, DnType};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
-const MESSAGE_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.2");
-const SENDER_NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.5");
-const TRANSACTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113733.1.9.7");
-
-/// A key, and the certificate that shows whose it is.
-pub struct Identity {
-    pub certificate: Certificate,
-    pub key: PrivateKey,
-}
-
-impl Identity {
-    /// A new key with a certificate that it signed itself.
-    pub fn new() -> Self {
-        let key = PrivateKey::generate_rsa().unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "device");
-        let certificate = Certificate::parse(params.self_signed(&key).unwrap().der()).unwrap();
-        Self { certificate, key }
-    }
-}
+pub use apple::simulated::Identity;
 
 /// A device, as it speaks to one server.
 pub struct SimApple {
@@ -102,7 +81,7 @@ impl SimApple {
         let profile = self.profile(token);
         self.reads(&profile);
         let certificate = self.certified(key, &challenge(&profile)).expect("a certificate");
-        self.identity = Some(Identity { certificate, key: PrivateKey::from_pkcs8(&key.key.to_pkcs8()).unwrap() });
+        self.identity = Some(key.with(certificate).unwrap());
         assert_eq!(self.authenticates().status, 200);
         assert_eq!(self.says_where().status, 200);
     }
@@ -127,7 +106,7 @@ impl SimApple {
     pub fn installs(&mut self, profile: &Dictionary) {
         self.reads(profile);
         let challenge = challenge(profile);
-        let mut identity = Identity::new();
+        let mut identity = Identity::generate().unwrap();
         identity.certificate = self.certified(&identity, &challenge).expect("a certificate");
         self.identity = Some(identity);
     }
@@ -141,54 +120,41 @@ impl SimApple {
 
     /// Asks for a certificate with a one-time password; none if the server says no.
     pub fn certified(&self, identity: &Identity, challenge: &str) -> Option<Certificate> {
-        self.scep(identity, (identity, "19"), Some(challenge))
+        self.sends(&self.request(identity, Some(challenge)), identity)
+    }
+
+    /// The bytes of a request, with or without a password.
+    pub fn request(&self, identity: &Identity, challenge: Option<&str>) -> Vec<u8> {
+        identity.asks(&self.registrar(), challenge, self.at).unwrap()
     }
 
     /// Asks for a certificate for another key with the one it has.
     pub fn renewed(&self, next: &Identity) -> Option<Certificate> {
-        self.scep(self.identity.as_ref().unwrap(), (next, "17"), None)
+        self.renewed_by(self.identity.as_ref().unwrap(), next)
     }
 
-    /// A request that `sender` signs, for the key of `next`.
-    pub fn scep(&self, sender: &Identity, asked: (&Identity, &str), challenge: Option<&str>) -> Option<Certificate> {
-        let message = self.scep_message(sender, asked, challenge);
-        let answer = self.send("POST", "/apple/scep?operation=PKIOperation", &[], &message);
-        self.certificate_in(&answer, sender)
+    /// The same with somebody's certificate.
+    pub fn renewed_by(&self, sender: &Identity, next: &Identity) -> Option<Certificate> {
+        self.sends(&sender.renews(next, &self.registrar(), self.at).unwrap(), sender)
     }
 
-    /// The bytes of a request.
-    pub fn scep_message(&self, sender: &Identity, asked: (&Identity, &str), challenge: Option<&str>) -> Vec<u8> {
-        let (next, code) = asked;
-        let registrar = self.registrar();
-        let content = cms::encrypt(&request(&next.key, challenge), &registrar, Cipher::Aes128).unwrap();
-        let printable = |kind, text| Attribute::new(kind, &PrintableStringRef::new(text).unwrap()).unwrap();
-        let attributes = [
-            printable(MESSAGE_TYPE, code),
-            printable(TRANSACTION, "1"),
-            Attribute::new(SENDER_NONCE, &OctetStringRef::new(&[7; 16]).unwrap()).unwrap(),
-        ];
-        let signer = Signer { certificate: &sender.certificate, key: &sender.key, chain: &[] };
-        cms::sign(&signer, &content, Form::Attached, &attributes, Some(self.at)).unwrap()
+    /// What such a message is answered; none if the server says no.
+    pub fn sends(&self, message: &[u8], sender: &Identity) -> Option<Certificate> {
+        self.certificate_in(&self.send("POST", "/apple/scep?operation=PKIOperation", &[], message), sender)
     }
 
     /// The certificate that `sender` is answered; none if the server says no.
     pub fn certificate_in(&self, answer: &Answer, sender: &Identity) -> Option<Certificate> {
         assert_eq!((answer.status, answer.header("content-type")), (200, "application/x-pki-message"));
-        let signed = match cms::verify(&answer.body, None, Strength::Modern) {
+        match cms::verify(&answer.body, None, Strength::Modern) {
             Err(CmsError::NoContent) => return None,
-            signed => signed.unwrap(),
-        };
-        assert_eq!(signed.signer, self.registrar());
-        let opened = cms::decrypt(&signed.content, &sender.certificate, &sender.key, Strength::Modern).unwrap();
-        Some(cms::read_certificates(&opened.content).unwrap().remove(0))
+            signed => assert_eq!(signed.unwrap().signer, self.registrar()),
+        }
+        sender.certificate_in(&answer.body).unwrap()
     }
 
     fn registrar(&self) -> Certificate {
-        let answer = self.get("/apple/scep?operation=GetCACert");
-        let all = cms::read_certificates(&answer.body).unwrap();
-        // The authority itself has a key that nothing can be encrypted to.
-        let is_rsa = |it: &Certificate| it.public_key().is_ok_and(|key| key.family() == Family::Rsa);
-        all.into_iter().find(is_rsa).unwrap()
+        apple::simulated::registrar(&self.get("/apple/scep?operation=GetCACert").body).unwrap()
     }
 
     /// Says its first words.
@@ -450,17 +416,4 @@ pub fn payload<'a>(profile: &'a Dictionary, kind: &str) -> &'a Dictionary {
 pub fn challenge(profile: &Dictionary) -> String {
     let scep = payload(profile, "com.apple.security.scep");
     scep.dictionary("PayloadContent").unwrap().text("Challenge").unwrap().to_owned()
-}
-
-/// A request for a certificate (PKCS#10) that asks to be called somebody else.
-fn request(key: &PrivateKey, challenge: Option<&str>) -> Vec<u8> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "somebody else");
-    let attributes = challenge.map(|text| {
-        // A set of one printable string.
-        let length = u8::try_from(text.len()).unwrap();
-        let values = [&[0x31, length + 2, 0x13, length], text.as_bytes()].concat();
-        rcgen::Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values }
-    });
-    params.serialize_request_with_attributes(key, attributes.into_iter().collect()).unwrap().der().to_vec()
 }
