@@ -2,6 +2,7 @@
 use crate::fields::FieldErrors;
 use crate::name;
 use crate::text::text_enum;
+use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -253,8 +254,8 @@ pub struct LeftOut {
 /// How far a setting is on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// The device says that it has it.
-    InForce,
+    /// The device said then that it has it.
+    InForce { since: Option<Time> },
     /// It has not said so yet, or what it has is older.
     Waits,
     /// It said no, with these words.
@@ -264,10 +265,11 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// As a page says it after the setting's name.
-    pub fn sentence(&self) -> String {
+    /// As a page says it after the setting's name. `when` tells a time.
+    pub fn sentence(&self, when: &dyn Fn(Time) -> String) -> String {
         match self {
-            Self::InForce => "in force, by the device’s word".to_owned(),
+            Self::InForce { since: Some(at) } => format!("in force, by the device’s word of {}", when(*at)),
+            Self::InForce { since: None } => "in force, by the device’s word".to_owned(),
             Self::Waits => "waits until the device has it".to_owned(),
             Self::Failed(why) => format!("failed: the device says “{why}”"),
             Self::LeftOut => "not for this device".to_owned(),

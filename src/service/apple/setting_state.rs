@@ -2,7 +2,7 @@
 use crate::error::Result;
 use crate::service::activity::{self, Act};
 use crate::service::apple::caller::Caller;
-use crate::service::apple::settings::{digest, in_force};
+use crate::service::apple::settings::{digest, to_be_set};
 use crate::store::apple::setting_state::{self, SettingState};
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -58,9 +58,10 @@ pub fn next(
     (fits, put_off): (&dyn Fits, &[String]),
     now: Time,
 ) -> Result<Option<Change>> {
-    let set = in_force(conn, device.team_id)?.each();
-    let states = setting_state::of(conn, &[enrollment.id])?;
-    for kind in SettingKind::ALL {
+    let to_be = to_be_set(conn, device.team_id, now)?;
+    let set = to_be.settings.each();
+    let states = setting_state::of_enrollment(conn, enrollment.id)?;
+    for kind in SettingKind::ALL.iter().filter(|it| to_be.left_alone != Some(**it)) {
         let setting = set.iter().find(|it| it.kind() == *kind);
         let known = states.iter().find(|it| it.kind == *kind);
         if setting.is_none() && known.is_none() {

@@ -10,6 +10,7 @@ use anyhow::Context;
 use domain::activity::{Action, Object};
 use domain::apple_settings::{LeftOut, Setting, SettingKind, Settings, Standing};
 use domain::by::By;
+use domain::consent::SETTLED;
 use domain::id::TeamId;
 use domain::role::{Permission, Reach};
 use domain::shown::Shown;
@@ -31,9 +32,31 @@ pub fn digest(setting: &Setting) -> Result<String> {
 /// # Errors
 /// When the database refuses, or what is stored cannot be read.
 pub fn in_force(conn: &mut Conn, team: Option<TeamId>) -> Result<Settings> {
-    let rows = store::apple::settings::of_team(conn, team)?;
-    let own = rows.iter().find(|it| it.team_id.is_some()).or(rows.first());
-    Ok(own.map(AppleSettings::settings).transpose()?.unwrap_or_default())
+    let row = store::apple::settings::of_team(conn, team)?;
+    Ok(row.as_ref().map(AppleSettings::settings).transpose()?.unwrap_or_default())
+}
+
+/// What is to be on the devices of a team now.
+///
+/// Where Macs back up to is left alone for a while after each change: whoever stole one session could have the data of all of
+/// them sent elsewhere otherwise, before anybody who was told of it can take it back.
+///
+/// # Errors
+/// As [`in_force`].
+pub fn to_be_set(conn: &mut Conn, team: Option<TeamId>, now: Time) -> Result<ToBeSet> {
+    let Some(row) = store::apple::settings::of_team(conn, team)? else { return Ok(ToBeSet::default()) };
+    let settings = row.settings()?;
+    let is_new = row.changed_at + SETTLED > now;
+    let left_alone = (is_new && settings.time_machine.is_some()).then_some(SettingKind::TimeMachine);
+    Ok(ToBeSet { settings, left_alone })
+}
+
+/// What is to be on a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToBeSet {
+    pub settings: Settings,
+    /// Of what there stays what is there.
+    pub left_alone: Option<SettingKind>,
 }
 
 /// Who the settings are for, by name; what somebody may change.
@@ -155,7 +178,7 @@ fn standing(asked_for: &str, state: Option<&SettingState>) -> Standing {
     match (&state.failure, &state.wanted) {
         (Some(why), _) => Standing::Failed(why.clone()),
         (None, None) if state.installed.is_none() && state.sent.is_none() => Standing::LeftOut,
-        (None, Some(_)) if state.installed == state.wanted => Standing::InForce,
+        (None, Some(_)) if state.installed == state.wanted => Standing::InForce { since: state.installed_at },
         (None, _) => Standing::Waits,
     }
 }
@@ -169,7 +192,7 @@ pub fn of_device(conn: &mut Conn, device: &Device) -> Result<Vec<OnDevice>> {
         return Ok(Vec::new());
     };
     let settings = in_force(conn, device.team_id)?;
-    let states = setting_state::of(conn, &[enrollment.id])?;
+    let states = setting_state::of_enrollment(conn, enrollment.id)?;
     on_device(&settings, &states.iter().collect::<Vec<_>>())
 }
 
@@ -221,7 +244,7 @@ pub struct Tally {
 impl Tally {
     fn add(&mut self, standing: &Standing) {
         match standing {
-            Standing::InForce => self.in_force += 1,
+            Standing::InForce { .. } => self.in_force += 1,
             Standing::Waits => self.waits += 1,
             Standing::Failed(_) => self.failed += 1,
             Standing::LeftOut => self.left_out += 1,

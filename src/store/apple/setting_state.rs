@@ -69,6 +69,16 @@ pub fn of(conn: &mut Conn, enrollments: &[AppleEnrollmentId]) -> QueryResult<Vec
         .load(conn)
 }
 
+/// All of one enrolment.
+pub fn of_enrollment(conn: &mut Conn, enrollment: AppleEnrollmentId) -> QueryResult<Vec<SettingState>> {
+    // Not `eq_any`: SQLite would parse such a statement again with each poll.
+    apple_setting_states::table
+        .filter(apple_setting_states::enrollment_id.eq(enrollment))
+        .order(apple_setting_states::kind)
+        .select(SettingState::as_select())
+        .load(conn)
+}
+
 /// The one that was sent as this; none if nothing was.
 pub fn sent_as(conn: &mut Conn, enrollment: AppleEnrollmentId, sent_as: &str) -> QueryResult<Option<SettingState>> {
     apple_setting_states::table

@@ -45,13 +45,14 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<AppleSettings>> {
     apple_settings::table.order(apple_settings::scope).select(AppleSettings::as_select()).load(conn)
 }
 
-/// Those of all devices, and of this team; as far as there are some.
-pub fn of_team(conn: &mut Conn, team: Option<TeamId>) -> QueryResult<Vec<AppleSettings>> {
-    let scopes = [Some(ALL.to_owned()), team.map(|it| it.to_string())];
-    apple_settings::table
-        .filter(apple_settings::scope.eq_any(scopes.into_iter().flatten()))
-        .select(AppleSettings::as_select())
-        .load(conn)
+/// Those that count for a team: its own alone, if it has any.
+pub fn of_team(conn: &mut Conn, team: Option<TeamId>) -> QueryResult<Option<AppleSettings>> {
+    if team.is_some()
+        && let Some(own) = find(conn, team)?
+    {
+        return Ok(Some(own));
+    }
+    find(conn, None)
 }
 
 /// Those of a team or of all devices.

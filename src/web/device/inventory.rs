@@ -30,6 +30,12 @@ struct InventoryPage {
     applications: List<Application>,
 }
 
+impl InventoryPage {
+    fn how_far(&self, it: &OnDevice) -> String {
+        it.standing.sentence(&|at| self.layout.zone.full(at))
+    }
+}
+
 #[get("/devices/{id}/inventory")]
 pub async fn show(
     by: Can<ViewDevices>,

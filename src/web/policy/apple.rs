@@ -90,6 +90,12 @@ struct DevicesPage {
     is_cut: bool,
 }
 
+impl DevicesPage {
+    fn how_far(&self, it: &OnDevice) -> String {
+        it.standing.sentence(&|at| self.layout.zone.full(at))
+    }
+}
+
 #[get("/policies/apple/devices/{kind}")]
 pub async fn on_devices(
     by: Can<ViewPolicies>,
@@ -119,6 +125,6 @@ const fn order(standing: &Standing) -> u8 {
         Standing::Failed(_) => 0,
         Standing::Waits => 1,
         Standing::LeftOut => 2,
-        Standing::InForce => 3,
+        Standing::InForce { .. } => 3,
     }
 }

@@ -49,8 +49,12 @@ fn changes(asked: &[Asked]) -> Vec<&str> {
 fn standings(world: &World, sim: &SimApple) -> Vec<(SettingKind, Standing)> {
     let (device, _) = world.device(sim);
     let found = world.server.read(move |conn| settings::of_device(conn, &device));
-    found.into_iter().map(|it| (it.setting.kind(), it.standing)).collect()
+    // Since when is the clock's.
+    let timeless = |it: Standing| if matches!(it, Standing::InForce { .. }) { IN_FORCE } else { it };
+    found.into_iter().map(|it| (it.setting.kind(), timeless(it.standing))).collect()
 }
+
+const IN_FORCE: Standing = Standing::InForce { since: None };
 
 fn count(world: &World, sim: &SimApple, action: &str) -> usize {
     world.history(world.device(sim).0.id).iter().filter(|it| *it == action).count()
@@ -77,7 +81,7 @@ fn a_setting_reaches_a_phone_and_a_mac_and_is_sent_again_only_when_it_changes() 
     let of_mac = standings(&world, &mac);
     assert_eq!(
         of_mac,
-        [(SettingKind::Passcode, Standing::InForce), (SettingKind::Restrictions, Standing::LeftOut)],
+        [(SettingKind::Passcode, IN_FORCE), (SettingKind::Restrictions, Standing::LeftOut)],
         "a Mac has no backup to iCloud"
     );
     assert!(changes(&phone.talks()).is_empty() && changes(&mac.talks()).is_empty());
@@ -102,7 +106,7 @@ fn what_is_gone_is_put_back_and_written_down_once_a_day() {
         assert!(changes(&phone.talks()).is_empty(), "nobody knows yet");
         world.server.app.clock.advance(hours(6));
         assert_eq!(changes(&phone.talks()), ["InstallProfile"]);
-        assert_eq!(standings(&world, &phone), [(SettingKind::Passcode, Standing::InForce)]);
+        assert_eq!(standings(&world, &phone), [(SettingKind::Passcode, IN_FORCE)]);
     }
     assert_eq!(count(&world, &phone, "apple_setting_missing"), 1);
     world.server.app.clock.advance(days(1));
@@ -137,7 +141,7 @@ fn what_a_device_refuses_is_kept_with_its_words_and_tried_again_the_next_day_or_
     let other = phone.reports("Error", &refused).expect("one that fails keeps no other away");
     phone.answers(&other, phone.words(&other));
     let failed = Standing::Failed("the device gave no reason".to_owned());
-    let expected = [(SettingKind::Passcode, failed), (SettingKind::Restrictions, Standing::InForce)];
+    let expected = [(SettingKind::Passcode, failed), (SettingKind::Restrictions, IN_FORCE)];
     assert_eq!(standings(&world, &phone), expected);
     world.server.app.clock.advance(hours(12));
     assert!(changes(&phone.talks()).is_empty(), "not more often than once a day");
@@ -148,7 +152,7 @@ fn what_a_device_refuses_is_kept_with_its_words_and_tried_again_the_next_day_or_
     phone.reports("Error", &again);
     set(&world, None, &passcode(8));
     assert!(changes(&phone.talks()).contains(&"InstallProfile"), "it is something else now");
-    assert_eq!(standings(&world, &phone), [(SettingKind::Passcode, Standing::InForce)]);
+    assert_eq!(standings(&world, &phone), [(SettingKind::Passcode, IN_FORCE)]);
 }
 
 #[test]
@@ -188,19 +192,42 @@ fn filevault_is_set_switched_on_and_its_key_comes_here() {
     let world = World::new();
     let mac = mac(&world);
     mac.talks();
-    set(
-        &world,
-        None,
-        &Settings { file_vault: true, time_machine: Some("smb://a/b".to_owned()), ..Settings::default() },
-    );
+    set(&world, None, &Settings { file_vault: true, ..Settings::default() });
     let asked: Vec<_> = mac.talks().into_iter().map(|it| it.kind).collect();
-    assert_eq!(asked, ["InstallProfile", "SecurityInfo", "InstallProfile"]);
-    let target = mac.set("net.holdfast.settings.time_machine").unwrap();
-    assert_eq!(target.text("BackupDestURL"), Some("smb://a/b"));
+    assert_eq!(asked, ["InstallProfile", "SecurityInfo"]);
     let (device, _) = world.device(&mac);
     let of = (device.id, device.generation);
     let kept = world.server.read(move |conn| Ok(store::device_secret::current(conn, of, SecretKind::RecoveryKey)?));
     assert!(kept.is_some(), "the key is in escrow");
+}
+
+#[test]
+fn one_session_sends_no_macs_backups_elsewhere_before_somebody_could_take_it_back() {
+    let world = World::new();
+    let mac = mac(&world);
+    mac.talks();
+    let target =
+        || mac.set("net.holdfast.settings.time_machine").map(|it| it.text("BackupDestURL").unwrap().to_owned());
+    let destination = |url: &str| {
+        set(&world, None, &Settings { time_machine: Some(url.to_owned()), ..Settings::default() });
+        mac.talks();
+    };
+    let later = |span| {
+        world.server.app.clock.advance(span);
+        mac.talks();
+    };
+
+    destination("smb://ours/macs");
+    later(hours(71));
+    assert_eq!(target(), None);
+    later(hours(1));
+    assert_eq!(target().as_deref(), Some("smb://ours/macs"));
+    destination("smb://theirs/macs");
+    later(hours(71));
+    assert_eq!(target().as_deref(), Some("smb://ours/macs"), "what is there stays meanwhile");
+    destination("smb://ours/macs");
+    later(hours(100));
+    assert_eq!(target().as_deref(), Some("smb://ours/macs"), "it was taken back in time");
 }
 
 #[test]
